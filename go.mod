@@ -1,0 +1,3 @@
+module github.com/holdshort/holdshort
+
+go 1.26

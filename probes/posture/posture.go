@@ -1,0 +1,274 @@
+// Package posture says what the kernel enforces on one task at one instant.
+//
+// A [Posture] is plain data: probes fill it, the oracle predicts it, reports
+// print it. Identifiers are the kernel's own, as seen from the initial
+// namespaces: user ids are kuids, process ids are those of the initial pid
+// namespace, namespaces and cgroups are named by inode number. Every field is
+// a [Value], so "not readable here" cannot look like a zero.
+//
+// The package imports nothing of ours.
+package posture
+
+// Posture is everything that a tracepoint program can read of one task.
+type Posture struct {
+	Namespaces   Namespaces     `json:"namespaces"`
+	UserNS       UserNS         `json:"user_namespace"`
+	UTS          UTS            `json:"uts"`
+	Time         TimeOffsets    `json:"time"`
+	IDs          IDs            `json:"ids"`
+	Capabilities Capabilities   `json:"capabilities"`
+	Privilege    Privilege      `json:"privilege"`
+	Seccomp      Seccomp        `json:"seccomp"`
+	Landlock     Landlock       `json:"landlock"`
+	Cgroup       Cgroup         `json:"cgroup"`
+	Rlimits      Value[Rlimits] `json:"rlimits"`
+	OOM          OOM            `json:"oom"`
+	Sched        Sched          `json:"sched"`
+	Signals      Signals        `json:"signals"`
+	Process      Process        `json:"process"`
+	FS           FS             `json:"fs"`
+	Files        Value[Files]   `json:"files"`
+	Keyrings     Keyrings       `json:"keyrings"`
+	Exec         Exec           `json:"exec"`
+}
+
+// Namespace is one namespace: its inode number (as in /proc/PID/ns), the inode
+// number of the user namespace that owns it (0 for user namespaces: their
+// parent is in [UserNS]), and its depth for pid and user namespaces.
+type Namespace struct {
+	Inode uint32 `json:"inode"`
+	Owner uint32 `json:"owner,omitempty"`
+	Level uint32 `json:"level,omitempty"`
+}
+
+// Namespaces are the namespaces that the task is in, and the two that only its
+// children would enter.
+type Namespaces struct {
+	User            Value[Namespace] `json:"user"`
+	Mount           Value[Namespace] `json:"mnt"`
+	PID             Value[Namespace] `json:"pid"`
+	PIDForChildren  Value[Namespace] `json:"pid_for_children"`
+	Net             Value[Namespace] `json:"net"`
+	UTS             Value[Namespace] `json:"uts"`
+	IPC             Value[Namespace] `json:"ipc"`
+	Cgroup          Value[Namespace] `json:"cgroup"`
+	Time            Value[Namespace] `json:"time"`
+	TimeForChildren Value[Namespace] `json:"time_for_children"`
+}
+
+// IDExtent is one line of an id map. Host is the id in the initial user
+// namespace, whatever the map's parent is.
+type IDExtent struct {
+	Inside uint32 `json:"inside"`
+	Host   uint32 `json:"host"`
+	Count  uint32 `json:"count"`
+}
+
+// UserNS describes the user namespace of the task's credentials.
+type UserNS struct {
+	Parent    Value[uint32]     `json:"parent"` // inode number, 0 for the initial one
+	UIDMap    Value[[]IDExtent] `json:"uid_map"`
+	GIDMap    Value[[]IDExtent] `json:"gid_map"`
+	Setgroups Value[bool]       `json:"setgroups"` // false: /proc/PID/setgroups says "deny"
+	OwnerUID  Value[uint32]     `json:"owner_uid"`
+}
+
+// UTS is what uname(2) tells the task.
+type UTS struct {
+	Hostname   Value[string] `json:"hostname"`
+	Domainname Value[string] `json:"domainname"`
+}
+
+// TimeOffsets are the offsets of the task's time namespace, in nanoseconds.
+type TimeOffsets struct {
+	Monotonic Value[int64] `json:"monotonic_ns"`
+	Boottime  Value[int64] `json:"boottime_ns"`
+}
+
+// IDs are the task's credentials, as ids of the initial user namespace.
+type IDs struct {
+	UID    Value[uint32]   `json:"uid"`
+	EUID   Value[uint32]   `json:"euid"`
+	SUID   Value[uint32]   `json:"suid"`
+	FSUID  Value[uint32]   `json:"fsuid"`
+	GID    Value[uint32]   `json:"gid"`
+	EGID   Value[uint32]   `json:"egid"`
+	SGID   Value[uint32]   `json:"sgid"`
+	FSGID  Value[uint32]   `json:"fsgid"`
+	Groups Value[[]uint32] `json:"groups"` // in the kernel's (sorted) order
+}
+
+// CapSet is a set of capabilities, bit n being capability number n.
+type CapSet uint64
+
+// Capabilities are the five sets of capabilities(7).
+type Capabilities struct {
+	Bounding    Value[CapSet] `json:"bounding"`
+	Permitted   Value[CapSet] `json:"permitted"`
+	Effective   Value[CapSet] `json:"effective"`
+	Inheritable Value[CapSet] `json:"inheritable"`
+	Ambient     Value[CapSet] `json:"ambient"`
+}
+
+// Privilege is what decides whether privileges may be gained or shown.
+type Privilege struct {
+	NoNewPrivs  Value[bool]   `json:"no_new_privs"`
+	Securebits  Value[uint32] `json:"securebits"`
+	Dumpable    Value[uint32] `json:"dumpable"` // 0 no, 1 yes, 2 root only
+	Pdeathsig   Value[uint32] `json:"pdeathsig"`
+	Personality Value[uint32] `json:"personality"`
+	LoginUID    Value[uint32] `json:"loginuid"`
+	SessionID   Value[uint32] `json:"sessionid"`
+	// SpecFlags are the speculation bits of task_struct.atomic_flags.
+	SpecFlags Value[uint32] `json:"spec_flags"`
+}
+
+// Instruction is one classic BPF instruction, laid out as struct sock_filter.
+type Instruction struct {
+	Code uint16 `json:"code"`
+	JT   uint8  `json:"jt"`
+	JF   uint8  `json:"jf"`
+	K    uint32 `json:"k"`
+}
+
+// Filter is one installed seccomp filter.
+type Filter struct {
+	Log              bool          `json:"log,omitempty"`
+	WaitKillable     bool          `json:"wait_killable_recv,omitempty"`
+	HasNotifier      bool          `json:"notifier,omitempty"`
+	Instructions     []Instruction `json:"instructions"`
+	InstructionsLost string        `json:"instructions_unreadable,omitempty"` // why Instructions is empty
+}
+
+// Seccomp is the task's seccomp(2) state.
+type Seccomp struct {
+	Mode    Value[uint32]   `json:"mode"` // 0 off, 1 strict, 2 filter
+	Count   Value[uint32]   `json:"filter_count"`
+	Filters Value[[]Filter] `json:"filters"` // newest first, as the kernel runs them
+}
+
+// Landlock is the number of stacked Landlock domains, where it can be read.
+type Landlock struct {
+	Layers Value[uint32] `json:"layers"`
+}
+
+// CgroupV1 is the membership in one version 1 hierarchy.
+type CgroupV1 struct {
+	Controller string `json:"controller"` // "memory", "cpu", …
+	ID         uint64 `json:"id"`         // inode number of the directory
+}
+
+// Cgroup is the task's cgroup membership. An id is the inode number of the
+// cgroup's directory.
+type Cgroup struct {
+	V2 Value[uint64]     `json:"v2"`
+	V1 Value[[]CgroupV1] `json:"v1"` // sorted by controller
+}
+
+// Rlimit is one resource limit, in the units of getrlimit(2).
+type Rlimit struct {
+	Soft uint64 `json:"soft"`
+	Hard uint64 `json:"hard"`
+}
+
+// Rlimits are the sixteen limits, indexed by RLIMIT_ number.
+type Rlimits [16]Rlimit
+
+// OOM is the task's standing with the out-of-memory killer.
+type OOM struct {
+	ScoreAdj    Value[int32] `json:"score_adj"`
+	ScoreAdjMin Value[int32] `json:"score_adj_min"`
+}
+
+// Sched is the task's scheduling state.
+type Sched struct {
+	Policy      Value[uint32]   `json:"policy"`
+	Nice        Value[int32]    `json:"nice"`
+	RTPriority  Value[uint32]   `json:"rt_priority"`
+	ResetOnFork Value[bool]     `json:"reset_on_fork"`
+	Affinity    Value[[]uint64] `json:"affinity"` // bit mask of CPUs, trailing zero words removed
+	IOPrio      Value[uint32]   `json:"ioprio"`   // as ioprio_get(2); 0 if none was set
+	TimerSlack  Value[uint64]   `json:"timer_slack_ns"`
+	CoreCookie  Value[uint64]   `json:"core_cookie"`
+}
+
+// Signals is the signal state; bit n-1 stands for signal n.
+type Signals struct {
+	Blocked Value[uint64] `json:"blocked"`
+	Ignored Value[uint64] `json:"ignored"`
+	Pending Value[uint64] `json:"pending"`
+}
+
+// TTY identifies a controlling terminal; the zero TTY is "none".
+type TTY struct {
+	Major uint32 `json:"major"`
+	Minor uint32 `json:"minor"`
+}
+
+// Process is the task's place among other processes. Process ids are those of
+// the initial pid namespace.
+type Process struct {
+	PID           Value[uint32] `json:"pid"`
+	PIDInside     Value[uint32] `json:"pid_inside"`
+	Parent        Value[uint32] `json:"parent"`
+	Tracer        Value[uint32] `json:"tracer"` // 0: not traced
+	Session       Value[uint32] `json:"session"`
+	Group         Value[uint32] `json:"process_group"`
+	SessionLeader Value[bool]   `json:"session_leader"`
+	TTY           Value[TTY]    `json:"tty"`
+	Subreaper     Value[bool]   `json:"child_subreaper"`
+	Threads       Value[uint32] `json:"threads"`
+}
+
+// Inode identifies a file: device number as in stat(2), inode number.
+type Inode struct {
+	Dev uint64 `json:"dev"`
+	Ino uint64 `json:"ino"`
+}
+
+// FS is the task's view of the file system.
+type FS struct {
+	Umask        Value[uint32] `json:"umask"`
+	Root         Value[Inode]  `json:"root"`
+	Cwd          Value[Inode]  `json:"cwd"`
+	CwdUnderRoot Value[bool]   `json:"cwd_under_root"`
+	// RootIsMountRoot: root is the root of the mount at the top of the mount
+	// namespace, that is: pivoted, not chrooted.
+	RootIsMountRoot Value[bool] `json:"root_is_mount_root"`
+	RootReadOnly    Value[bool] `json:"root_read_only"`
+}
+
+// File is one open file descriptor.
+type File struct {
+	FD          int32  `json:"fd"`
+	Inode       Inode  `json:"inode"`
+	Mode        uint32 `json:"mode"`  // i_mode: type and permissions
+	Flags       uint32 `json:"flags"` // f_flags, as O_ values
+	Magic       uint64 `json:"magic"` // s_magic of the file system
+	CloseOnExec bool   `json:"close_on_exec,omitempty"`
+}
+
+// Files is the file descriptor table in order of descriptor.
+type Files struct {
+	Open []File `json:"open"`
+	// Truncated is the number of open descriptors that did not fit.
+	Truncated uint32 `json:"truncated,omitempty"`
+}
+
+// Keyrings are key serial numbers; 0 means that the keyring does not exist.
+type Keyrings struct {
+	Session Value[int32] `json:"session"`
+	Process Value[int32] `json:"process"`
+	Thread  Value[int32] `json:"thread"`
+}
+
+// Exec is the program that the task runs.
+type Exec struct {
+	Exe        Value[Inode]    `json:"exe"`
+	ExeNlink   Value[uint32]   `json:"exe_nlink"` // 0: deleted or a memfd
+	Comm       Value[string]   `json:"comm"`
+	Args       Value[[]string] `json:"args"`
+	Env        Value[[]string] `json:"env"`
+	Secure     Value[bool]     `json:"secure"`       // AT_SECURE
+	ForkNoExec Value[bool]     `json:"fork_no_exec"` // PF_FORKNOEXEC: never exec'd
+}
