@@ -1,0 +1,250 @@
+package checkpoint
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/holdshort/holdshort/checkpoint/seccomp"
+)
+
+// Config is everything that is asked of one launch. It is plain data, so that
+// it can be generated, stored, shrunk and replayed; its zero value isolates
+// nothing and constrains nothing. What belongs to one run rather than to the
+// request (open files, terminals, timeouts) is in [Options].
+type Config struct {
+	// Args is the argument vector; it must not be empty.
+	Args []string `json:"args"`
+	// Path is the program; empty means Args[0]. It is resolved inside the
+	// new root. Without SearchPath it is passed to execve(2) as it is.
+	Path string `json:"path,omitempty"`
+	// SearchPath looks a Path without a slash up in the PATH of Env, as
+	// execvp(3) does, inside the workload's own root.
+	SearchPath bool `json:"search_path,omitempty"`
+	// Env is the whole environment. Nothing is inherited.
+	Env []string `json:"env,omitempty"`
+	// Cwd is the working directory, inside the new root; empty keeps the
+	// agent's ("/" after a change of root).
+	Cwd string `json:"cwd,omitempty"`
+
+	// Namespaces are made anew or joined. At most one of each kind.
+	Namespaces []Namespace `json:"namespaces,omitempty"`
+	// UIDMap and GIDMap need a new user namespace.
+	UIDMap []IDMap `json:"uid_map,omitempty"`
+	GIDMap []IDMap `json:"gid_map,omitempty"`
+	// DenySetgroups writes "deny" to /proc/PID/setgroups before the gid
+	// map, which an unprivileged writer must do. See user_namespaces(7).
+	DenySetgroups bool `json:"deny_setgroups,omitempty"`
+	// MapHelper writes the maps through newuidmap(1) and newgidmap(1), for
+	// callers without CAP_SETUID over the parent namespace.
+	MapHelper bool `json:"map_helper,omitempty"`
+	// TimeOffsets need a new time namespace.
+	TimeOffsets TimeOffsets `json:"time_offsets,omitzero"`
+	// Hostname and Domainname need a uts namespace of one's own.
+	Hostname   Option[string] `json:"hostname,omitzero"`
+	Domainname Option[string] `json:"domainname,omitzero"`
+
+	// Cgroup places the workload into cgroups.
+	Cgroup Cgroup `json:"cgroup,omitzero"`
+	// Network is set up inside the workload's network namespace.
+	Network Network `json:"network,omitzero"`
+	// Root and Mounts need a mount namespace of one's own.
+	Root   Root    `json:"root,omitzero"`
+	Mounts []Mount `json:"mounts,omitempty"`
+	// Propagation of all mounts of a new mount namespace: "private" (the
+	// default), "slave", "shared" or "unbindable". See
+	// mount_namespaces(7).
+	Propagation string `json:"propagation,omitempty"`
+	// Sysctls are written inside the new namespaces, keys in dotted or
+	// slashed form.
+	Sysctls map[string]string `json:"sysctls,omitempty"`
+
+	Rlimits     []Rlimit       `json:"rlimits,omitempty"`
+	OOMScoreAdj Option[int]    `json:"oom_score_adj,omitzero"` // -1000 to 1000
+	Nice        Option[int]    `json:"nice,omitzero"`          // -20 to 19
+	Affinity    []int          `json:"affinity,omitempty"`     // CPU numbers; empty keeps the agent's
+	IOPrio      Option[IOPrio] `json:"ioprio,omitzero"`
+	Scheduler   Option[Sched]  `json:"scheduler,omitzero"`
+	TimerSlack  Option[uint64] `json:"timer_slack_ns,omitzero"` // nanoseconds, 0 restores the default
+	Umask       Option[uint32] `json:"umask,omitzero"`
+	Personality Option[uint32] `json:"personality,omitzero"`
+	// Session makes the workload the leader of a new session.
+	Session bool `json:"session,omitempty"`
+	// NewKeyring gives the workload a session keyring of its own.
+	NewKeyring bool `json:"new_keyring,omitempty"`
+	// IgnoreSignals are ignored from the first instruction; every other
+	// signal has its default disposition.
+	IgnoreSignals []int `json:"ignore_signals,omitempty"`
+	// BlockSignals are blocked from the first instruction; no other is.
+	BlockSignals []int `json:"block_signals,omitempty"`
+
+	// UID, GID and Groups are ids inside the workload's user namespace.
+	UID    Option[uint32]   `json:"uid,omitzero"`
+	GID    Option[uint32]   `json:"gid,omitzero"`
+	Groups Option[[]uint32] `json:"groups,omitzero"`
+
+	Capabilities Capabilities   `json:"capabilities,omitzero"`
+	Securebits   Option[uint32] `json:"securebits,omitzero"`
+	NoNewPrivs   bool           `json:"no_new_privs,omitempty"`
+	// Pdeathsig is the signal that the workload gets when the agent dies.
+	// The kernel clears it when execve changes credentials; see prctl(2).
+	Pdeathsig Option[int] `json:"pdeathsig,omitzero"`
+	// Seccomp is loaded last, directly before execve.
+	Seccomp *seccomp.Policy `json:"seccomp,omitempty"`
+}
+
+// NamespaceKind names a kind of namespace as /proc/PID/ns does.
+type NamespaceKind string
+
+// The eight kinds of namespaces(7).
+const (
+	User    NamespaceKind = "user"
+	Mnt     NamespaceKind = "mnt"
+	PID     NamespaceKind = "pid"
+	Net     NamespaceKind = "net"
+	UTS     NamespaceKind = "uts"
+	IPC     NamespaceKind = "ipc"
+	Cgroups NamespaceKind = "cgroup"
+	Time    NamespaceKind = "time"
+)
+
+// Namespace is a namespace of the workload: new if neither Path nor PID is
+// set, else joined.
+type Namespace struct {
+	Kind NamespaceKind `json:"kind"`
+	Path string        `json:"path,omitempty"` // a file as /proc/PID/ns/net or a bind mount of one
+	PID  int           `json:"pid,omitempty"`  // a process whose namespace is joined
+}
+
+// IDMap is one line of an id map: Count ids from Inside on are Outside and the
+// following in the parent namespace.
+type IDMap struct {
+	Inside  uint32 `json:"inside"`
+	Outside uint32 `json:"outside"`
+	Count   uint32 `json:"count"`
+}
+
+// TimeOffsets are added to the clocks of a new time namespace.
+type TimeOffsets struct {
+	Monotonic time.Duration `json:"monotonic,omitempty"`
+	Boottime  time.Duration `json:"boottime,omitempty"`
+}
+
+// Cgroup says which cgroups the workload is born into or placed in.
+type Cgroup struct {
+	// V2 is a directory below a cgroup2 mount, absolute as seen by the
+	// caller. The workload is born in it (CLONE_INTO_CGROUP, since Linux
+	// 5.7), so that nothing of it was ever charged elsewhere.
+	V2 string `json:"v2,omitempty"`
+	// V1 maps a version 1 controller to a directory of its hierarchy.
+	V1 map[string]string `json:"v1,omitempty"`
+	// Create makes missing directories (one level each) and removes those
+	// it made once the workload has ended.
+	Create bool `json:"create,omitempty"`
+	// Limits are written before the workload is released, in order.
+	Limits []CgroupLimit `json:"limits,omitempty"`
+}
+
+// CgroupLimit is one file of a cgroup and what is written to it.
+type CgroupLimit struct {
+	// Controller selects the V1 directory; empty means V2.
+	Controller string `json:"controller,omitempty"`
+	File       string `json:"file"`
+	Value      string `json:"value"`
+}
+
+// Network is what the workload finds in its network namespace.
+type Network struct {
+	// LoopbackUp sets lo up.
+	LoopbackUp bool    `json:"loopback_up,omitempty"`
+	Links      []Link  `json:"links,omitempty"`
+	Routes     []Route `json:"routes,omitempty"`
+}
+
+// LinkKind is the kind of a network device that is made for the workload.
+type LinkKind string
+
+// The kinds of links: two that are made, and an existing device of the host
+// that is moved (and comes back when the namespace ends, if it is physical).
+const (
+	Veth  LinkKind = "veth"
+	Dummy LinkKind = "dummy"
+	Move  LinkKind = "move"
+)
+
+// Link is one network device inside the workload's namespace.
+type Link struct {
+	Kind LinkKind `json:"kind"`
+	// Name inside the namespace.
+	Name string `json:"name"`
+	// Host is the device's name on the host: the peer of a veth pair, or
+	// the device to move.
+	Host      string         `json:"host,omitempty"`
+	Addresses []netip.Prefix `json:"addresses,omitempty"`
+	// HostAddresses are given to the host's end of a veth pair.
+	HostAddresses []netip.Prefix `json:"host_addresses,omitempty"`
+	MTU           int            `json:"mtu,omitempty"`
+	Down          bool           `json:"down,omitempty"` // leave it down
+}
+
+// Route is one route inside the namespace. A zero Destination is the default
+// route.
+type Route struct {
+	Destination netip.Prefix `json:"destination,omitzero"`
+	Gateway     netip.Addr   `json:"gateway,omitzero"`
+	Link        string       `json:"link,omitempty"`
+}
+
+// Root is the directory that becomes the workload's root by pivot_root(2).
+type Root struct {
+	Path     string `json:"path,omitempty"`
+	ReadOnly bool   `json:"read_only,omitempty"`
+}
+
+// Mount is one call of mount(2), its target below the new root. Flags are
+// words as mount(8) and the OCI runtime-spec have them ("ro", "nosuid",
+// "rbind", …); what is no flag goes into the data string.
+type Mount struct {
+	Source  string   `json:"source,omitempty"`
+	Target  string   `json:"target"`
+	Type    string   `json:"type,omitempty"`
+	Options []string `json:"options,omitempty"`
+}
+
+// Rlimit is one resource limit. Resource is a name as in setrlimit(2)
+// ("RLIMIT_NOFILE"); Infinity is the largest uint64.
+type Rlimit struct {
+	Resource string `json:"resource"`
+	Soft     uint64 `json:"soft"`
+	Hard     uint64 `json:"hard"`
+}
+
+// IOPrio is an I/O scheduling class (1 realtime, 2 best effort, 3 idle) and a
+// level in it (0 to 7), as in ioprio_set(2).
+type IOPrio struct {
+	Class int `json:"class"`
+	Level int `json:"level"`
+}
+
+// Sched is a scheduling policy as in sched_setattr(2). Runtime, Deadline and
+// Period are for the deadline policy.
+type Sched struct {
+	Policy      int           `json:"policy"`
+	Priority    int           `json:"priority,omitempty"`
+	ResetOnFork bool          `json:"reset_on_fork,omitempty"`
+	Runtime     time.Duration `json:"runtime,omitempty"`
+	Deadline    time.Duration `json:"deadline,omitempty"`
+	Period      time.Duration `json:"period,omitempty"`
+}
+
+// CapSet is a set of capabilities, bit n being capability number n.
+type CapSet uint64
+
+// Capabilities are the five sets of capabilities(7). A set that is not given
+// is left as it is.
+type Capabilities struct {
+	Bounding    Option[CapSet] `json:"bounding,omitzero"`
+	Permitted   Option[CapSet] `json:"permitted,omitzero"`
+	Effective   Option[CapSet] `json:"effective,omitzero"`
+	Inheritable Option[CapSet] `json:"inheritable,omitzero"`
+	Ambient     Option[CapSet] `json:"ambient,omitzero"`
+}
