@@ -1,0 +1,286 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Agent is a running agent process. Its methods may be called from any
+// goroutine.
+type Agent struct {
+	proc  *os.Process
+	file  *os.File
+	raw   syscall.RawConn
+	arena *arena
+
+	mu      sync.Mutex
+	slots   []*Launch // by slot number; nil when free
+	free    []uint32
+	serial  uint64
+	closing bool
+
+	done  chan struct{} // closed once the agent is gone and all launches know
+	err   error         // why, valid after done
+	ready chan error
+}
+
+// Start runs the agent.
+//
+// The agent is an ELF image in a sealed memfd; it needs execution of memfds to
+// be allowed (vm.memfd_noexec below 2) and /proc to be mounted.
+func Start(ctx context.Context) (*Agent, error) {
+	exe, err := imageFile()
+	if err != nil {
+		return nil, err
+	}
+	defer exe.Close()
+	ar, err := newArena()
+	if err != nil {
+		return nil, err
+	}
+	a := &Agent{arena: ar, done: make(chan struct{}), ready: make(chan error, 1)}
+	if err := a.exec(exe); err != nil {
+		ar.close()
+		return nil, err
+	}
+	go a.read()
+	select {
+	case err := <-a.ready:
+		if err != nil {
+			return nil, err
+		}
+		return a, nil
+	case <-ctx.Done():
+		a.Close()
+		return nil, context.Cause(ctx)
+	}
+}
+
+func imageFile() (*os.File, error) {
+	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
+	// MFD_EXEC (since Linux 6.3) says that we mean it; older kernels refuse the flag.
+	fd, err := unix.MemfdCreate("holdshort-agent", flags|unix.MFD_EXEC)
+	if err == unix.EINVAL {
+		fd, err = unix.MemfdCreate("holdshort-agent", flags)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("memfd_create for the agent: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "holdshort-agent")
+	if _, err := f.Write(image); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("write agent image: %w", err)
+	}
+	const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("seal agent image: %w", err)
+	}
+	return f, nil
+}
+
+func (a *Agent) exec(exe *os.File) error {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return fmt.Errorf("socketpair: %w", err)
+	}
+	theirs := os.NewFile(uintptr(pair[1]), "agent-control")
+	defer theirs.Close()
+	a.file = os.NewFile(uintptr(pair[0]), "agent")
+	if a.raw, err = a.file.SyscallConn(); err != nil {
+		a.file.Close()
+		return err
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		a.file.Close()
+		return err
+	}
+	defer null.Close()
+	// The agent's own writes to its socket may block: a slow host then slows
+	// the agent, and no report is lost.
+	if err := unix.SetNonblock(pair[1], false); err != nil {
+		a.file.Close()
+		return err
+	}
+	procDir, err := os.Open("/proc")
+	if err != nil {
+		a.file.Close()
+		return fmt.Errorf("open /proc: %w", err)
+	}
+	defer procDir.Close()
+	std := [3]*os.File{null, null, null}
+	for i, f := range []*os.File{os.Stdin, os.Stdout, os.Stderr} {
+		if _, err := unix.FcntlInt(f.Fd(), unix.F_GETFD, 0); err == nil {
+			std[i] = f
+		}
+	}
+	arenaFile := os.NewFile(uintptr(a.arena.fd), "arena")
+	a.proc, err = os.StartProcess(fmt.Sprintf("/proc/self/fd/%d", exe.Fd()), []string{"holdshort-agent"},
+		&os.ProcAttr{
+			Dir: "/", Env: []string{},
+			Files: []*os.File{std[0], std[1], std[2], theirs, arenaFile, null, procDir},
+			// A session of its own: no signal from our terminal, and no
+			// controlling terminal that a workload could inherit.
+			Sys: &syscall.SysProcAttr{Setsid: true},
+		})
+	if err != nil {
+		a.file.Close()
+		return fmt.Errorf("start agent: %w", err)
+	}
+	arenaFile.Close()
+	a.arena.fd = -1
+	return nil
+}
+
+// PID is the agent's process id: the parent of every workload.
+func (a *Agent) PID() int { return a.proc.Pid }
+
+// Done is closed when the agent has ended, for whatever reason.
+func (a *Agent) Done() <-chan struct{} { return a.done }
+
+// Err says how the agent ended; nil before, and after a Close.
+func (a *Agent) Err() error {
+	select {
+	case <-a.done:
+		return a.err
+	default:
+		return nil
+	}
+}
+
+// read hands every event to its launch.
+func (a *Agent) read() {
+	r := newReceiver()
+	for {
+		ev, fd, err := r.next(a)
+		if err != nil {
+			a.gone(err)
+			return
+		}
+		if ev.Kind == Hello {
+			if ev.Code != abiVersion {
+				a.ready <- fmt.Errorf("agent speaks version %d, want %d", ev.Code, abiVersion)
+			} else {
+				a.ready <- nil
+			}
+			continue
+		}
+		l := a.launchOf(ev)
+		if l == nil {
+			if fd >= 0 {
+				unix.Close(fd)
+			}
+			continue
+		}
+		l.handle(ev, fd)
+	}
+}
+
+func (a *Agent) launchOf(ev *Event) *Launch {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if int(ev.Slot) >= len(a.slots) {
+		return nil
+	}
+	if l := a.slots[ev.Slot]; l != nil && l.serial == ev.Serial {
+		return l
+	}
+	return nil
+}
+
+// gone ends everything after the agent has closed its socket.
+func (a *Agent) gone(cause error) {
+	a.file.Close()
+	a.mu.Lock()
+	closing := a.closing
+	a.closing = true
+	left := make([]*Launch, 0, len(a.slots))
+	for _, l := range a.slots {
+		if l != nil {
+			left = append(left, l)
+		}
+	}
+	a.mu.Unlock()
+	for _, l := range left {
+		l.agentGone()
+	}
+	st, err := a.proc.Wait()
+	if !closing {
+		a.err = fmt.Errorf("agent ended: %v", cause)
+		if err == nil {
+			a.err = fmt.Errorf("agent ended: %s", st)
+		}
+	}
+	select {
+	case a.ready <- a.err:
+	default:
+	}
+	a.arena.close()
+	close(a.done)
+}
+
+// Close ends the agent and every workload that it still has. It may be called
+// more than once, and returns when the agent is gone.
+func (a *Agent) Close() error {
+	a.mu.Lock()
+	first := !a.closing
+	a.closing = true
+	a.mu.Unlock()
+	if first {
+		if err := a.send(&request{kind: reqQuit}, nil); err != nil {
+			_ = a.proc.Kill()
+		}
+	}
+	select {
+	case <-a.done:
+	case <-time.After(10 * time.Second):
+		_ = a.proc.Kill()
+		<-a.done
+	}
+	return nil
+}
+
+func (a *Agent) take(l *Launch) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closing {
+		return fmt.Errorf("agent: %w", os.ErrClosed)
+	}
+	a.serial++
+	l.serial = a.serial
+	if n := len(a.free); n > 0 {
+		l.slot = a.free[n-1]
+		a.free = a.free[:n-1]
+		a.slots[l.slot] = l
+		return nil
+	}
+	if len(a.slots) == MaxSlots {
+		return fmt.Errorf("%d launches at a time: %w", MaxSlots, unix.EAGAIN)
+	}
+	l.slot = uint32(len(a.slots))
+	a.slots = append(a.slots, l)
+	return nil
+}
+
+func (a *Agent) give(l *Launch) {
+	a.mu.Lock()
+	if a.slots[l.slot] == l {
+		a.slots[l.slot] = nil
+		a.free = append(a.free, l.slot)
+	}
+	a.mu.Unlock()
+}
+
+// Live is the number of launches that the agent holds.
+func (a *Agent) Live() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.slots) - len(a.free)
+}

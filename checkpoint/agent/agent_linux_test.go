@@ -1,0 +1,110 @@
+package agent
+
+import (
+	"context"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestLayout(t *testing.T) {
+	for name, c := range map[string][2]uintptr{
+		"request": {unsafe.Sizeof(request{}), 24},
+		"event":   {unsafe.Sizeof(Event{}), 32},
+		"op":      {unsafe.Sizeof(op{}), 72},
+		"launch":  {unsafe.Sizeof(launch{}), 232},
+	} {
+		if c[0] != c[1] {
+			t.Errorf("size of %s = %d; want %d as in c/abi.h", name, c[0], c[1])
+		}
+	}
+}
+
+func start(t testing.TB) *Agent {
+	t.Helper()
+	a, err := Start(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close() })
+	return a
+}
+
+func exec(path string) Op {
+	return Sys(unix.SYS_EXECVE, S(path), L([]string{path}), L(nil))
+}
+
+func unblock() Op {
+	return Sys(unix.SYS_RT_SIGPROCMASK, N(unix.SIG_SETMASK), B(make([]byte, 8)), N(0), N(8))
+}
+
+func TestLaunch(t *testing.T) {
+	a := start(t)
+	evs := make(chan Event, 16)
+	l, err := a.Launch(&Spec{CgroupFD: -1, Ops: []Op{unblock(), exec("/bin/true")}, ExecEvent: true}, func(ev *Event, fd int) {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+		evs <- *ev
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = l
+	for _, want := range []EventKind{Spawned, Running, Exited} {
+		ev := <-evs
+		t.Logf("%+v", ev)
+		if ev.Kind != want {
+			t.Fatalf("event %d; want %d", ev.Kind, want)
+		}
+	}
+}
+
+func TestParkContinue(t *testing.T) {
+	a := start(t)
+	evs := make(chan Event, 16)
+	l, err := a.Launch(&Spec{CgroupFD: -1, CloneFlags: unix.CLONE_NEWPID | unix.CLONE_NEWNS, Hold: true}, func(ev *Event, fd int) {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+		evs <- *ev
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []EventKind{Spawned, Parked} {
+		if ev := <-evs; ev.Kind != want {
+			t.Fatalf("event %+v; want %d", ev, want)
+		}
+	}
+	if err := l.Continue([]Op{unblock(), exec("/nonexistent")}); err != nil {
+		t.Fatal(err)
+	}
+	ev := <-evs
+	t.Logf("%+v %+v", ev, l.Outcome())
+	if o := l.Outcome(); ev.Kind != Exited || o.State != StateFailed || o.Err != unix.ENOENT || o.PC != 1 {
+		t.Fatalf("%+v %+v", ev, o)
+	}
+	l.Release()
+}
+
+func BenchmarkLaunch(b *testing.B) {
+	a := start(b)
+	evs := make(chan Event, 16)
+	spec := &Spec{CgroupFD: -1, Ops: []Op{unblock(), exec("/tmp/x/true")}}
+	f := func(ev *Event, fd int) {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+		if ev.Kind == Exited {
+			evs <- *ev
+		}
+	}
+	for b.Loop() {
+		if _, err := a.Launch(spec, f); err != nil {
+			b.Fatal(err)
+		}
+		<-evs
+	}
+}

@@ -1,0 +1,153 @@
+package agent
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	arenaSize  = 1 << 30 // of address space; only touched pages are memory
+	launchSize = int(unsafe.Sizeof(launch{}))
+	opSize     = int(unsafe.Sizeof(op{}))
+	minClass   = 12 // 4 KiB
+	maxClass   = 25 // 32 MiB: execve takes at most 6 MiB of strings
+)
+
+// arena is memory shared by host, agent and parked children. Regions come in
+// powers of two and are used again after they are freed.
+type arena struct {
+	fd   int
+	mem  []byte
+	base unsafe.Pointer
+
+	mu   sync.Mutex
+	next int
+	free [maxClass + 1][]int
+}
+
+// region is a piece of the arena.
+type region struct {
+	off   int
+	class int
+}
+
+func newArena() (*arena, error) {
+	fd, err := unix.MemfdCreate("holdshort-arena", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("memfd_create: %w", err)
+	}
+	if err := unix.Ftruncate(fd, arenaSize); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("ftruncate arena: %w", err)
+	}
+	mem, err := unix.Mmap(fd, 0, arenaSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_NORESERVE)
+	if err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("mmap arena: %w", err)
+	}
+	return &arena{fd: fd, mem: mem, base: unsafe.Pointer(&mem[0])}, nil
+}
+
+// close gives the memory back. The address space stays mapped, so that a late
+// reader finds zeros rather than a fault.
+func (a *arena) close() {
+	if a.fd >= 0 {
+		unix.Close(a.fd)
+	}
+	_ = unix.Madvise(a.mem, unix.MADV_REMOVE)
+}
+
+// alloc returns a region of at least n bytes; its content is arbitrary.
+func (a *arena) alloc(n int) (region, error) {
+	class := minClass
+	for 1<<class < n {
+		class++
+	}
+	if class > maxClass {
+		return region{}, fmt.Errorf("%d bytes of arguments, environment and filters: %w", n, unix.E2BIG)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if l := a.free[class]; len(l) > 0 {
+		off := l[len(l)-1]
+		a.free[class] = l[:len(l)-1]
+		return region{off, class}, nil
+	}
+	if a.next+1<<class > arenaSize {
+		return region{}, fmt.Errorf("arena of %d bytes is full: %w", arenaSize, unix.ENOMEM)
+	}
+	off := a.next
+	a.next += 1 << class
+	return region{off, class}, nil
+}
+
+func (a *arena) release(r region) {
+	if r.class == 0 {
+		return
+	}
+	a.mu.Lock()
+	a.free[r.class] = append(a.free[r.class], r.off)
+	a.mu.Unlock()
+}
+
+func (a *arena) launchAt(off int) *launch { return (*launch)(unsafe.Add(a.base, off)) }
+
+func (a *arena) opAt(off int) *op { return (*op)(unsafe.Add(a.base, off)) }
+
+// write lays a batch out at off: the operations, then what they point to.
+// It returns the first free offset.
+func (a *arena) write(off int, ops []Op) int {
+	data := off + len(ops)*opSize
+	put := func(b []byte) uint64 {
+		at := data
+		copy(a.mem[at:], b)
+		data += align(len(b))
+		return arenaBase + uint64(at)
+	}
+	for i := range ops {
+		o := &ops[i]
+		p := a.opAt(off + i*opSize)
+		*p = op{nr: o.NR, save: uint8(o.Save), skip: uint8(o.Skip), accept: int32(o.Accept)}
+		if o.AnyErr {
+			p.flags = opAnyErr
+		}
+		for j := range o.Args {
+			arg := &o.Args[j]
+			switch arg.kind {
+			case argNumber:
+				p.args[j] = arg.n
+			case argReg:
+				p.args[j] = arg.n
+				p.regs |= 1 << j
+			case argData:
+				p.args[j] = put(arg.data)
+			case argFilter:
+				prog := data
+				data += 16
+				addr := put(arg.data)
+				*(*uint64)(unsafe.Add(a.base, prog)) = arg.n & 0xffff
+				*(*uint64)(unsafe.Add(a.base, prog+8)) = addr
+				p.args[j] = arenaBase + uint64(prog)
+			case argList:
+				vec := data
+				data += 8 * (len(arg.list) + 1)
+				for k, s := range arg.list {
+					*(*uint64)(unsafe.Add(a.base, vec+8*k)) = put(s)
+				}
+				*(*uint64)(unsafe.Add(a.base, vec+8*len(arg.list))) = 0
+				p.args[j] = arenaBase + uint64(vec)
+			}
+		}
+	}
+	return data
+}
+
+// wake changes a futex word and wakes who waits for it.
+func wake(word *uint32, v uint32) {
+	atomic.StoreUint32(word, v)
+	_, _, _ = unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), 1 /* FUTEX_WAKE */, 1, 0, 0, 0)
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What host, agent and parked child share: messages on the control socket and
+ * structures in the arena. layout.go mirrors this file; both sides check the
+ * sizes when they are compiled.
+ */
+#ifndef HOLDSHORT_ABI_H
+#define HOLDSHORT_ABI_H
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef int s32;
+typedef unsigned long long u64;
+typedef long long s64;
+
+#define ABI_VERSION 1
+#define ARENA_BASE 0x2000000000ULL /* 128 GiB: free in a static program on both architectures */
+#define MAX_SLOTS 16384
+#define MAX_FDS 24
+#define MAX_OPS 4096
+#define NREGS 64
+
+/* File descriptors that the host gives the agent. */
+#define FD_CONTROL 3
+#define FD_ARENA 4
+#define FD_NULL 5
+#define FD_PROC 6
+
+/* Registers: REG_FD0 and following are the descriptors of the request. */
+#define REG_NULL 0
+#define REG_PROC 1
+#define REG_PID 2    /* agent operations only: the child's pid */
+#define REG_PIDDIR 3 /* agent operations only: its directory in /proc */
+#define REG_FD0 4
+#define REG_FREE (REG_FD0 + MAX_FDS)
+
+/* Host to agent. */
+enum { REQ_SPAWN = 1, REQ_RELEASE, REQ_KILL, REQ_QUIT };
+struct request {
+	u32 kind;
+	u32 slot;
+	u64 serial;
+	u64 offset; /* of struct launch in the arena; REQ_KILL: the signal */
+};
+
+/* Agent, and parked child (EV_PARKED, EV_SPAWNED of a second clone), to host. */
+enum { EV_HELLO = 1, EV_SPAWNED, EV_PARKED, EV_RUNNING, EV_EXITED, EV_STOPPED,
+       EV_CONTINUED, EV_REFUSED };
+struct event {
+	u32 kind;
+	u32 slot;
+	u64 serial;
+	s32 pid;
+	s32 code; /* EXITED: si_status; STOPPED: signal; REFUSED: errno */
+	u32 how;  /* EXITED: si_code */
+	u32 flags;
+};
+#define EVF_EXECED 1u /* EXITED: the child had passed execve */
+#define EVF_HELD 2u   /* EXITED: not reaped yet, the host must release it */
+
+/* Operations. */
+#define OP_SYSCALL_MAX 0xffff
+#define OP_CLONE 0x10001   /* second clone: args[0] flags, args[1] cgroup register or ~0 */
+#define OP_STORE32 0x10002 /* args[0] address in the arena, args[1] value */
+#define OP_EQUAL 0x10003   /* fail with errno args[2] unless args[0] == args[1] */
+#define OP_WRITEPID 0x10004 /* agent only: write the child's pid to descriptor args[0] */
+
+#define OPF_ANYERR 1u /* every error is acceptable */
+
+struct op {
+	u32 nr;
+	u8 regs;   /* bit i: args[i] names a register */
+	u8 save;   /* register that keeps the result, 0 for none */
+	u8 flags;
+	u8 skip;   /* operations to skip after an accepted error */
+	s32 accept; /* an errno that does not count as failure */
+	u32 done;  /* 1 once executed */
+	s64 result;
+	u64 args[6];
+};
+
+enum { ST_NEW = 0, ST_BUSY, ST_PARKED, ST_EXECING, ST_FAILED, ST_AGENT_FAILED };
+#define LF_EXEC_EVENT 1u /* report the moment of execve */
+#define LF_HOLD 2u       /* do not reap before the host releases */
+#define LF_NO_SPAWNED 4u /* no EV_SPAWNED: the host does not need a pidfd */
+
+#define GO_ABORT 0x80000000u
+#define ORPHAN_LINGER 0xffffffffu
+
+struct launch {
+	/* written by the host before REQ_SPAWN */
+	u32 version;
+	u32 flags;
+	u64 clone_flags;
+	u32 cgroup_reg; /* ~0: none */
+	u32 orphan;     /* milliseconds between SIGTERM and SIGKILL when the host is gone, or ORPHAN_LINGER */
+	u64 agent_ops;  /* offset */
+	u32 agent_nops;
+	u32 nfds;
+	/* the batch: written by the host before it changes go */
+	u64 ops; /* offset */
+	u32 nops;
+	u32 go; /* futex: number of the batch, GO_ABORT */
+	/* written by the child */
+	u32 state;
+	u32 pc;
+	s32 err;
+	u32 pid_inside;
+	/* written by the agent (pid2: by the kernel) */
+	s32 pid;
+	s32 pid2;
+	u32 agent_pc;
+	u32 agent_done; /* futex: 1 when the agent's operations are over */
+	struct { s64 v[18]; } rusage;
+};
+
+_Static_assert(sizeof(struct request) == 24, "request");
+_Static_assert(sizeof(struct event) == 32, "event");
+_Static_assert(sizeof(struct op) == 72, "op");
+_Static_assert(sizeof(struct launch) == 232, "launch");
+#endif

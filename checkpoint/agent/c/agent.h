@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HOLDSHORT_AGENT_H
+#define HOLDSHORT_AGENT_H
+#include "sys.h"
+
+/* What a child knows of itself; on the agent's stack, copied by clone. */
+struct self {
+	u32 slot;
+	u64 serial;
+	s32 agent_pidfd;
+	u32 wait_agent;
+};
+
+extern u64 arena_size;
+
+static inline u32 load(u32 *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
+static inline void store(u32 *p, u32 v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
+
+static inline void relax(void)
+{
+#if defined(__x86_64__)
+	__asm__ volatile("pause");
+#else
+	__asm__ volatile("yield");
+#endif
+}
+
+static inline int in_arena(u64 p, u64 len)
+{
+	return p >= ARENA_BASE && len <= arena_size && p - ARENA_BASE <= arena_size - len;
+}
+
+void send_event(const struct event *ev, int fd);
+__attribute__((noreturn)) void child(struct launch *l, struct self *me, u64 *regs);
+#endif

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The child between clone and execve: a loop over the operations that the host
+ * compiled. No policy lives here; what to do and in which order is the host's.
+ */
+#include "agent.h"
+
+static void event_from_child(struct launch *l, struct self *me, u32 kind, s32 pid, int fd)
+{
+	struct event ev = { .kind = kind, .slot = me->slot, .serial = me->serial, .pid = pid };
+	send_event(&ev, fd);
+}
+
+static __attribute__((noreturn)) void die(struct launch *l, s32 err)
+{
+	l->err = err;
+	store(&l->state, ST_FAILED);
+	for (;;)
+		sys1(NR_exit_group, 127);
+}
+
+/*
+ * park waits for the next batch. Death of the agent ends a parked child:
+ * PDEATHSIG is armed first, then the agent's liveness is looked at, so that a
+ * death before the arming is not missed (getppid says 0 in a new pid
+ * namespace, so a pidfd of the agent is asked instead).
+ */
+static void park(struct launch *l, struct self *me, u32 seen)
+{
+	struct pollfd p = { .fd = me->agent_pidfd, .events = POLLIN };
+	struct timespec zero = { 0, 0 };
+
+	sys5(NR_prctl, 1 /* PR_SET_PDEATHSIG */, SIGKILL, 0, 0, 0);
+	if (sys5(NR_ppoll, &p, 1, &zero, 0, 0) > 0)
+		for (;;)
+			sys1(NR_exit_group, 127);
+	store(&l->state, ST_PARKED);
+	event_from_child(l, me, EV_PARKED, 0, -1);
+	while (load(&l->go) == seen)
+		sys6(NR_futex, (u64)&l->go, 0 /* FUTEX_WAIT */, seen, 0, 0, 0);
+	if (load(&l->go) & GO_ABORT)
+		for (;;)
+			sys1(NR_exit_group, 126);
+	store(&l->state, ST_BUSY);
+}
+
+/* second_clone goes on in a new child of the agent; see clone_args in clone(2). */
+static s64 second_clone(struct launch *l, struct self *me, struct op *o, u64 *r)
+{
+	s32 pidfd = -1;
+	struct clone_args ca = {
+		.flags = (o->args[0] & (CLONE_NEW_ALL | CLONE_INTO_CGROUP)) | CLONE_PARENT | CLONE_PIDFD |
+			 CLONE_PARENT_SETTID | CLONE_CLEAR_SIGHAND,
+		.pidfd = (u64)&pidfd,
+		.parent_tid = (u64)&l->pid2,
+	};
+	if (o->args[1] < NREGS)
+		ca.cgroup = r[o->args[1]];
+	s64 pid = sys2(NR_clone3, &ca, sizeof ca);
+	if (pid <= 0)
+		return pid;
+	event_from_child(l, me, EV_SPAWNED, (s32)pid, pidfd);
+	for (;;)
+		sys1(NR_exit_group, 0);
+}
+
+/* do_op runs one operation; it answers as a system call does. */
+static s64 do_op(struct launch *l, struct self *me, struct op *o, u64 *r)
+{
+	u64 a[6];
+	for (int i = 0; i < 6; i++) {
+		a[i] = o->args[i];
+		if (o->regs & (1u << i))
+			a[i] = a[i] < NREGS ? r[a[i]] : ~0ULL;
+	}
+	switch (o->nr) {
+	case OP_CLONE:
+		return second_clone(l, me, o, r);
+	case OP_STORE32:
+		if (!in_arena(a[0], 4))
+			return -EFAULT;
+		*(u32 *)a[0] = (u32)a[1];
+		return 0;
+	case OP_EQUAL:
+		return a[0] == a[1] ? 0 : -(s64)(a[2] & 0xfff);
+	}
+	if (o->nr > OP_SYSCALL_MAX)
+		return -EINVAL;
+	return sys6(o->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+__attribute__((noreturn)) void child(struct launch *l, struct self *me, u64 *r)
+{
+	if (me->wait_agent) {
+		/* The agent writes our id maps first. It is at it right now, so a short spin beats a sleep. */
+		for (int i = 0; i < 2000 && !load(&l->agent_done); i++)
+			relax();
+		while (!load(&l->agent_done))
+			sys6(NR_futex, (u64)&l->agent_done, 0, 0, 0, 0, 0);
+	}
+	for (u32 go = load(&l->go);; go = load(&l->go)) {
+		u64 off = l->ops;
+		u32 n = l->nops;
+		if (n > MAX_OPS || !in_arena(ARENA_BASE + off, (u64)n * sizeof(struct op)))
+			die(l, EBADMSG);
+		struct op *ops = (struct op *)(ARENA_BASE + off);
+		for (u32 i = 0; i < n; i++) {
+			struct op *o = &ops[i];
+			l->pc = i;
+			if (o->nr == NR_execve || o->nr == NR_execveat)
+				store(&l->state, ST_EXECING);
+			s64 res = do_op(l, me, o, r);
+			o->result = res;
+			o->done = 1;
+			if (res < 0 && res > -4096) {
+				if (!(o->flags & OPF_ANYERR) && -res != o->accept)
+					die(l, (s32)-res);
+				i += o->skip;
+			} else if (o->save && o->save < NREGS) {
+				r[o->save] = (u64)res;
+			}
+		}
+		park(l, me, go);
+	}
+}

@@ -1,0 +1,109 @@
+package agent
+
+import (
+	"errors"
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// send passes one message, with descriptors, to the agent. Messages on a
+// SOCK_SEQPACKET socket are atomic, so no lock is needed.
+func (a *Agent) send(q *request, fds []int) error {
+	var oob [unix.SizeofCmsghdr + 4*MaxFDs]byte
+	iov := unix.Iovec{Base: (*byte)(unsafe.Pointer(q))}
+	iov.SetLen(int(unsafe.Sizeof(*q)))
+	msg := unix.Msghdr{Iov: &iov, Iovlen: 1}
+	if len(fds) > 0 {
+		h := (*unix.Cmsghdr)(unsafe.Pointer(&oob[0]))
+		h.Level, h.Type = unix.SOL_SOCKET, unix.SCM_RIGHTS
+		h.SetLen(unix.CmsgLen(4 * len(fds)))
+		for i, fd := range fds {
+			*(*int32)(unsafe.Pointer(&oob[unix.SizeofCmsghdr+4*i])) = int32(fd)
+		}
+		msg.Control = &oob[0]
+		msg.SetControllen(unix.CmsgSpace(4 * len(fds)))
+	}
+	var errno unix.Errno
+	try := func(fd uintptr) bool {
+		for {
+			_, _, errno = unix.RawSyscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&msg)),
+				unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+			if errno != unix.EINTR {
+				return errno != unix.EAGAIN
+			}
+		}
+	}
+	if err := a.raw.Write(try); err != nil {
+		return os.ErrClosed
+	}
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// receiver takes events off the socket.
+type receiver struct {
+	ev    Event
+	oob   [32]byte
+	n     int
+	errno unix.Errno
+	ctl   int
+	fn    func(fd uintptr) bool
+}
+
+func newReceiver() *receiver {
+	r := &receiver{}
+	r.fn = r.try
+	return r
+}
+
+func (r *receiver) try(fd uintptr) bool {
+	iov := unix.Iovec{Base: (*byte)(unsafe.Pointer(&r.ev))}
+	iov.SetLen(int(unsafe.Sizeof(r.ev)))
+	msg := unix.Msghdr{Iov: &iov, Iovlen: 1, Control: &r.oob[0]}
+	msg.SetControllen(len(r.oob))
+	for {
+		n, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&msg)),
+			unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+		if errno == unix.EINTR {
+			continue
+		}
+		r.n, r.errno, r.ctl = int(n), errno, int(msg.Controllen)
+		return errno != unix.EAGAIN
+	}
+}
+
+// next returns the next event and the descriptor that came with it, or -1.
+func (r *receiver) next(a *Agent) (*Event, int, error) {
+	for {
+		if err := a.raw.Read(r.fn); err != nil {
+			return nil, -1, err
+		}
+		if r.errno != 0 {
+			return nil, -1, r.errno
+		}
+		if r.n <= 0 {
+			return nil, -1, errAgentGone
+		}
+		fd := -1
+		if r.ctl >= unix.SizeofCmsghdr+4 {
+			h := (*unix.Cmsghdr)(unsafe.Pointer(&r.oob[0]))
+			if h.Level == unix.SOL_SOCKET && h.Type == unix.SCM_RIGHTS {
+				fd = int(*(*int32)(unsafe.Pointer(&r.oob[unix.SizeofCmsghdr])))
+			}
+		}
+		if r.n == int(unsafe.Sizeof(r.ev)) {
+			return &r.ev, fd, nil
+		}
+		// Not one of ours: a workload has no way to reach the socket, so this is a
+		// broken agent; what can still be understood is more useful than a stop.
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+}
+
+var errAgentGone = errors.New("agent closed its socket")

@@ -1,0 +1,161 @@
+package agent
+
+import (
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Spec is one launch as the agent understands it.
+type Spec struct {
+	CloneFlags uint64 // CLONE_NEW* only
+	CgroupFD   int    // a cgroup2 directory to be born in, -1 for none
+	FDs        []int  // become registers RegFD0…; the caller keeps its own copies
+	AgentOps   []Op   // run by the agent on the child's behalf before the first batch
+	Ops        []Op   // the first batch
+	ExecEvent  bool   // report Running
+	Hold       bool   // keep the zombie until Release
+	Orphan     uint32 // ms between SIGTERM and SIGKILL if the host dies, or Linger
+}
+
+// Launch is one child of the agent.
+type Launch struct {
+	agent   *Agent
+	slot    uint32
+	serial  uint64
+	mem     *launch
+	regions []region
+	seq     uint32
+	onEvent func(*Event, int)
+	over    atomic.Bool
+}
+
+// Launch sends spec to the agent. onEvent is called for every event in the
+// order of arrival, from one goroutine; it owns the descriptor it is given
+// (-1 for none) and must not block. An event of kind Exited or Refused is the
+// last; if the agent dies, the last is the zero Event.
+func (a *Agent) Launch(spec *Spec, onEvent func(*Event, int)) (*Launch, error) {
+	head := align(launchSize)
+	r, err := a.arena.alloc(head + size(spec.AgentOps) + size(spec.Ops))
+	if err != nil {
+		return nil, err
+	}
+	l := &Launch{agent: a, onEvent: onEvent, regions: []region{r}}
+	if err := a.take(l); err != nil {
+		a.arena.release(r)
+		return nil, err
+	}
+	l.mem = a.arena.launchAt(r.off)
+	fds := spec.FDs
+	*l.mem = launch{
+		version: abiVersion, cloneFlags: spec.CloneFlags, cgroupReg: noReg, orphan: spec.Orphan,
+		agentNops: uint32(len(spec.AgentOps)), nops: uint32(len(spec.Ops)),
+	}
+	if spec.CgroupFD >= 0 {
+		l.mem.cgroupReg = uint32(RegFD0 + len(fds))
+		fds = append(fds[:len(fds):len(fds)], spec.CgroupFD)
+	}
+	l.mem.nfds = uint32(len(fds))
+	if spec.ExecEvent {
+		l.mem.flags |= flagExecEvent
+	}
+	if spec.Hold {
+		l.mem.flags |= flagHold
+	}
+	l.mem.agentOps = uint64(r.off + head)
+	next := a.arena.write(r.off+head, spec.AgentOps)
+	l.mem.ops = uint64(next)
+	a.arena.write(next, spec.Ops)
+	if len(fds) > MaxFDs {
+		l.finish()
+		return nil, unix.E2BIG
+	}
+	if err := a.send(&request{reqSpawn, l.slot, l.serial, uint64(r.off)}, fds); err != nil {
+		l.finish()
+		return nil, err
+	}
+	return l, nil
+}
+
+// Continue gives a parked child its next batch.
+func (l *Launch) Continue(ops []Op) error {
+	r, err := l.agent.arena.alloc(size(ops))
+	if err != nil {
+		return err
+	}
+	l.regions = append(l.regions, r)
+	l.agent.arena.write(r.off, ops)
+	l.mem.ops, l.mem.nops = uint64(r.off), uint32(len(ops))
+	l.seq++
+	wake(&l.mem.goSeq, l.seq)
+	return nil
+}
+
+// Abort ends a parked child without it ever running.
+func (l *Launch) Abort() { wake(&l.mem.goSeq, goAbort) }
+
+// Release lets the agent reap a child that Exited with the flag Held.
+func (l *Launch) Release() {
+	_ = l.agent.send(&request{kind: reqRelease, slot: l.slot, serial: l.serial}, nil)
+	l.finish()
+}
+
+// Kill asks the agent to send a signal. Unlike a kill by number it cannot hit
+// another process, since the agent is who reaps.
+func (l *Launch) Kill(sig syscall.Signal) error {
+	return l.agent.send(&request{reqKill, l.slot, l.serial, uint64(sig)}, nil)
+}
+
+// Outcome is what the child left in shared memory.
+type Outcome struct {
+	State  State
+	PC     int        // operation that failed (StateFailed: of the current batch, StateAgentFailed: of AgentOps)
+	Err    unix.Errno // why
+	Rusage syscall.Rusage
+}
+
+// Outcome reads how far the child got. It is valid until finish.
+func (l *Launch) Outcome() Outcome {
+	o := Outcome{State: State(atomic.LoadUint32(&l.mem.state)), PC: int(l.mem.pc), Err: unix.Errno(l.mem.err)}
+	if o.State == StateAgentFailed {
+		o.PC = int(l.mem.agentPC)
+	}
+	o.Rusage = *(*syscall.Rusage)(unsafe.Pointer(&l.mem.rusage))
+	return o
+}
+
+// Result is what operation i of the current batch answered, and whether it was
+// executed at all.
+func (l *Launch) Result(i int) (int64, bool) {
+	if i < 0 || i >= int(l.mem.nops) {
+		return 0, false
+	}
+	p := l.agent.arena.opAt(int(l.mem.ops) + i*opSize)
+	return p.result, atomic.LoadUint32(&p.done) != 0
+}
+
+func (l *Launch) handle(ev *Event, fd int) {
+	last := ev.Kind == Refused || ev.Kind == Exited && ev.Flags&Held == 0
+	l.onEvent(ev, fd)
+	if last {
+		l.finish()
+	}
+}
+
+func (l *Launch) agentGone() {
+	l.onEvent(&Event{}, -1)
+	l.finish()
+}
+
+// finish gives slot and memory back.
+func (l *Launch) finish() {
+	if l.over.Swap(true) {
+		return
+	}
+	l.agent.give(l)
+	for _, r := range l.regions {
+		l.agent.arena.release(r)
+	}
+}
