@@ -1,0 +1,147 @@
+package checkpoint
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/holdshort/holdshort/checkpoint/agent"
+	"golang.org/x/sys/unix"
+)
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// cgroup prepares the directories and writes the limits before the child
+// exists, so that it is born under them. In version 1 there is no birth into a
+// cgroup; there the agent moves the child before its first operation.
+func (p *plan) cgroup() {
+	c := p.cfg.Cgroup
+	if c.V2 != "" {
+		fd, err := p.cgroupDir(c.V2, c.Create)
+		if err != nil {
+			p.setup.fail(StageCgroup, -1, c.V2, err)
+			return
+		}
+		p.cgroupFD = int(fd.Fd())
+	}
+	dirs := map[string]string{"": c.V2}
+	for _, controller := range sortedKeys(c.V1) {
+		dir := c.V1[controller]
+		dirs[controller] = dir
+		f, err := p.cgroupDir(dir, c.Create)
+		if err != nil {
+			p.setup.fail(StageCgroup, -1, dir, err)
+			return
+		}
+		if controller == "cpuset" {
+			// A new version 1 cpuset is empty, and then takes no task (cpuset(7)).
+			inheritCpuset(dir)
+		}
+		reg := p.reg()
+		open := agent.Sys(unix.SYS_OPENAT, agent.R(p.pass(int(f.Fd()))), agent.S("cgroup.procs"), agent.N(unix.O_WRONLY|unix.O_CLOEXEC))
+		open.Save = reg
+		p.agent.add(StageCgroup, -1, dir, open, agent.Sys(agent.OpWritePID, agent.R(reg)))
+	}
+	for i, l := range c.Limits {
+		dir := dirs[l.Controller]
+		if dir == "" {
+			p.setup.fail(StageCgroup, i, l.File, fmt.Errorf("no cgroup for controller %q: %w", l.Controller, unix.EINVAL))
+			return
+		}
+		if err := writeLimit(dir, l); err != nil {
+			p.setup.fail(StageCgroup, i, filepath.Join(dir, l.File), err)
+			return
+		}
+	}
+}
+
+func (p *plan) cgroupDir(dir string, create bool) (*os.File, error) {
+	if create {
+		err := os.Mkdir(dir, 0o755)
+		switch {
+		case err == nil:
+			p.made = append(p.made, dir)
+		case !errors.Is(err, unix.EEXIST):
+			return nil, err
+		}
+	}
+	f, err := os.OpenFile(dir, unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	p.opened = append(p.opened, f)
+	return f, nil
+}
+
+func writeLimit(dir string, l CgroupLimit) error {
+	f, err := os.OpenFile(filepath.Join(dir, l.File), os.O_WRONLY, 0)
+	if errors.Is(err, unix.ENOENT) && strings.Contains(l.File, ".") {
+		controller, _, _ := strings.Cut(l.File, ".")
+		return fmt.Errorf("%w: is the controller %q enabled in the parent's cgroup.subtree_control?", unix.ENOENT, controller)
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = f.WriteString(l.Value)
+	return err
+}
+
+func inheritCpuset(dir string) {
+	for _, name := range []string{"cpuset.cpus", "cpuset.mems"} {
+		if b, err := os.ReadFile(filepath.Join(dir, name)); err == nil && strings.TrimSpace(string(b)) == "" {
+			if b, err = os.ReadFile(filepath.Join(filepath.Dir(dir), name)); err == nil {
+				_ = os.WriteFile(filepath.Join(dir, name), b, 0o644)
+			}
+		}
+	}
+}
+
+// removeCgroups removes what Create made, once it is empty. Processes that
+// outlived the workload in it are killed: with cgroup.kill (since Linux 5.14),
+// else one by one.
+func removeCgroups(dirs []string) error {
+	var errs []error
+	for _, dir := range slices.Backward(dirs) {
+		err := unix.Rmdir(dir)
+		for try := 0; err == unix.EBUSY && try < 100; try++ {
+			killCgroup(dir)
+			pause(try)
+			err = unix.Rmdir(dir)
+		}
+		if err != nil && err != unix.ENOENT {
+			errs = append(errs, fail(StageCgroup, dir, fmt.Errorf("remove: %w", err)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func killCgroup(dir string) {
+	if os.WriteFile(filepath.Join(dir, "cgroup.kill"), []byte("1"), 0) == nil {
+		return
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	if err != nil {
+		return
+	}
+	for line := range strings.FieldsSeq(string(b)) {
+		var pid int
+		if _, err := fmt.Sscan(line, &pid); err == nil && pid > 0 {
+			if fd, err := unix.PidfdOpen(pid, 0); err == nil {
+				_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+				unix.Close(fd)
+			}
+		}
+	}
+}
+
+// pause waits a little for the kernel to let go of a killed task: what is
+// waited for has no event on version 1.
+func pause(try int) {
+	ts := unix.NsecToTimespec(int64(min(try+1, 20)) * 1e6)
+	_ = unix.Nanosleep(&ts, nil)
+}

@@ -1,0 +1,147 @@
+package checkpoint
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Stage names a step of a launch in errors and reports.
+type Stage string
+
+// Stages in the order in which a launch passes them.
+const (
+	StageConfig     Stage = "config"     // the request is not valid
+	StageAgent      Stage = "agent"      // the agent did not start, or died
+	StageClone      Stage = "clone"      // clone3(2)
+	StageMaps       Stage = "map-ids"    // setgroups, uid_map, gid_map
+	StageNamespaces Stage = "namespaces" // setns(2), unshare(2)
+	StageTime       Stage = "time-offsets"
+	StageCgroup     Stage = "cgroup"
+	StageNetwork    Stage = "network"
+	StageHostname   Stage = "hostname"
+	StageMounts     Stage = "mounts"
+	StageSysctl     Stage = "sysctl"
+	StageOOM        Stage = "oom-score-adj"
+	StageSched      Stage = "scheduling"
+	StageSignals    Stage = "signals"
+	StageSession    Stage = "session"
+	StageKeyring    Stage = "keyring"
+	StageStdio      Stage = "stdio"
+	StageFiles      Stage = "files"
+	StageUmask      Stage = "umask"
+	StageCwd        Stage = "cwd"
+	StageRlimits    Stage = "rlimits"
+	StagePersona    Stage = "personality"
+	StageBounding   Stage = "capabilities.bounding"
+	StageSecurebits Stage = "securebits"
+	StageIDs        Stage = "ids"
+	StageCaps       Stage = "capabilities"
+	StageAmbient    Stage = "capabilities.ambient"
+	StageNNP        Stage = "no-new-privs"
+	StagePdeathsig  Stage = "pdeathsig"
+	StageSeccomp    Stage = "seccomp"
+	StageExec       Stage = "execve"
+)
+
+// Error is a step of a launch that failed. It is to a launch what fs.PathError
+// is to files: test the cause with errors.Is(err, unix.EPERM), and read where
+// it happened from the fields.
+type Error struct {
+	Stage  Stage
+	Index  int    // position in a list of equal steps, -1 if there is only one
+	Object string // path, limit or file acted on; may be empty
+	Child  bool   // reported by the child; false if host or agent failed
+	Err    error  // a unix.Errno unless the step is no system call
+	Hint   string // what to do about it; may be empty
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("checkpoint: ")
+	b.WriteString(string(e.Stage))
+	if e.Index >= 0 {
+		fmt.Fprintf(&b, "[%d]", e.Index)
+	}
+	if e.Object != "" {
+		fmt.Fprintf(&b, " %q", e.Object)
+	}
+	if e.Child {
+		b.WriteString(" in child")
+	}
+	b.WriteString(": ")
+	b.WriteString(e.Err.Error())
+	var errno unix.Errno
+	if errors.As(e.Err, &errno) {
+		if name := unix.ErrnoName(errno); name != "" {
+			b.WriteString(" (" + name + ")")
+		}
+	}
+	if e.Hint != "" {
+		b.WriteString(": " + e.Hint)
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Sentinel errors, to be tested with errors.Is.
+var (
+	// ErrNotParked: the verb needs a parked workload (it has not got there
+	// yet, or was already released).
+	ErrNotParked = errors.New("workload is not parked")
+	// ErrNotRunning: the verb needs a running workload.
+	ErrNotRunning = errors.New("workload is not running")
+	// ErrEnded: the workload has already ended.
+	ErrEnded = errors.New("workload has ended")
+	// ErrBirth: the constraint can only be given to Spawn.
+	ErrBirth = errors.New("can only be asked for at birth")
+	// ErrAgentDied: the agent ended before its workloads.
+	ErrAgentDied = errors.New("agent died")
+)
+
+func fail(stage Stage, object string, err error) *Error {
+	return &Error{Stage: stage, Index: -1, Object: object, Err: err}
+}
+
+// hint says what usually helps against an errno at a stage.
+func hint(stage Stage, errno unix.Errno) string {
+	switch {
+	case stage == StageClone && errno == unix.EPERM:
+		return "needs CAP_SYS_ADMIN, or a new user namespace with the others"
+	case stage == StageClone && (errno == unix.ENOSPC || errno == unix.EUSERS):
+		return "a limit in /proc/sys/user/max_*_namespaces or the nesting depth of 32 is reached"
+	case stage == StageClone && errno == unix.ENOSYS:
+		return "clone3 is needed (since Linux 5.3); an outer seccomp filter may be hiding it"
+	case stage == StageClone && errno == unix.EINVAL:
+		return "a namespace kind that this kernel was built without, see /proc/self/ns"
+	case stage == StageClone && errno == unix.EBUSY:
+		return "the cgroup has controllers enabled for its children (no internal processes rule, cgroups(7))"
+	case stage == StageMaps && errno == unix.EPERM:
+		return "a map other than one's own id needs CAP_SETUID/CAP_SETGID over the parent namespace, or map_helper with /etc/subuid"
+	case stage == StageSeccomp && errno == unix.EACCES:
+		return "needs no_new_privs or CAP_SYS_ADMIN"
+	case stage == StageIDs && errno == unix.EINVAL:
+		return "the id is not mapped in the workload's user namespace"
+	case stage == StageIDs && errno == unix.EPERM:
+		return "needs CAP_SETUID/CAP_SETGID in the workload's user namespace, and setgroups not denied"
+	case stage == StageRlimits && errno == unix.EPERM:
+		return "raising a hard limit needs CAP_SYS_RESOURCE in the initial user namespace"
+	case (stage == StageBounding || stage == StageSecurebits) && errno == unix.EPERM:
+		return "needs CAP_SETPCAP"
+	case stage == StageAmbient && errno == unix.EPERM:
+		return "a capability must be permitted and inheritable to become ambient"
+	case stage == StageOOM && errno == unix.EACCES:
+		return "lowering the score needs CAP_SYS_RESOURCE"
+	case stage == StageExec && errno == unix.ENOENT:
+		return "no such program in the workload's root, or its interpreter is missing"
+	case stage == StageExec && errno == unix.EACCES:
+		return "not executable for the workload's ids, or on a noexec mount"
+	case stage == StageExec && errno == unix.ENOEXEC:
+		return "neither ELF nor a script with #!"
+	}
+	return ""
+}

@@ -1,0 +1,53 @@
+package checkpoint
+
+import (
+	"os"
+
+	"github.com/holdshort/holdshort/checkpoint/agent"
+	"golang.org/x/sys/unix"
+)
+
+// noRegister marks a standard descriptor that is /dev/null.
+const noRegister = -1
+
+// files puts the workload's descriptors in place and marks all others
+// close-on-exec. What it is given was opened by the host, so nothing here
+// depends on the workload's root.
+func (p *plan) files() {
+	if p.stdio[0] == 0 { // a second compilation, after Apply, uses the same registers
+		for i, f := range []*os.File{p.opts.Stdin, p.opts.Stdout, p.opts.Stderr} {
+			p.stdio[i] = noRegister
+			if f != nil {
+				p.stdio[i] = p.pass(int(f.Fd()))
+			}
+		}
+		for _, f := range p.opts.Files {
+			p.extra = append(p.extra, p.pass(int(f.File.Fd())), p.reg())
+		}
+	}
+	// Passed descriptors may arrive at numbers that are somebody's target, so
+	// they are moved out of the way first.
+	const outOfTheWay = 512
+	for i, f := range p.opts.Files {
+		dup := agent.Sys(unix.SYS_FCNTL, agent.R(p.extra[2*i]), agent.N(unix.F_DUPFD_CLOEXEC), agent.N(outOfTheWay))
+		dup.Save = p.extra[2*i+1]
+		p.final.add(StageFiles, i, f.File.Name(), dup)
+	}
+	for i, reg := range p.stdio {
+		if reg == noRegister {
+			reg = agent.RegNull
+		}
+		p.final.add(StageStdio, i, "", agent.Sys(unix.SYS_DUP3, agent.R(reg), agent.N(i), agent.N(0)))
+	}
+	// close_range with CLOSE_RANGE_CLOEXEC is 5.11; older kernels have nothing
+	// to mark, since every descriptor of the agent is close-on-exec by birth.
+	all := agent.Sys(unix.SYS_CLOSE_RANGE, agent.N(3), agent.N(uint64(1<<32-1)), agent.N(unix.CLOSE_RANGE_CLOEXEC))
+	all.AnyErr = true
+	p.final.add(StageFiles, -1, "close-on-exec", all)
+	for i, f := range p.opts.Files {
+		p.final.add(StageFiles, i, f.File.Name(), agent.Sys(unix.SYS_DUP3, agent.R(p.extra[2*i+1]), agent.N(f.Number), agent.N(0)))
+	}
+	if p.opts.Terminal {
+		p.final.add(StageStdio, 0, "controlling terminal", agent.Sys(unix.SYS_IOCTL, agent.N(0), agent.N(unix.TIOCSCTTY), agent.N(0)))
+	}
+}

@@ -1,0 +1,158 @@
+package checkpoint
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/holdshort/holdshort/checkpoint/agent"
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// network brings the loopback device up from within, which takes two system
+// calls; links and routes are made by the host over netlink while the child is
+// parked.
+func (p *plan) network(cfg *Config) {
+	if cfg.Network.LoopbackUp {
+		reg := p.reg()
+		p.regs--
+		socket := agent.Sys(unix.SYS_SOCKET, agent.N(unix.AF_INET), agent.N(unix.SOCK_DGRAM|unix.SOCK_CLOEXEC), agent.N(0))
+		socket.Save = reg
+		req := make([]byte, 40) // struct ifreq: name, flags
+		copy(req, "lo")
+		binary.NativeEndian.PutUint16(req[16:], unix.IFF_UP)
+		p.setup.add(StageNetwork, -1, "lo", socket,
+			agent.Sys(unix.SYS_IOCTL, agent.R(reg), agent.N(unix.SIOCSIFFLAGS), agent.B(req)), closeReg(reg))
+	}
+	if len(cfg.Network.Links)+len(cfg.Network.Routes) == 0 {
+		return
+	}
+	p.host = append(p.host, hostStep{StageNetwork, "", func(w *Workload) error { return w.links(&cfg.Network) }})
+}
+
+// links makes, moves and configures the devices. A device of ours that could
+// not be finished is removed with its peer; those that were finished end with
+// the namespace.
+func (w *Workload) links(n *Network) error {
+	nsFD, err := w.openProc("ns/net")
+	if err != nil {
+		return err
+	}
+	defer unix.Close(nsFD)
+	host, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer host.Close()
+	inside, err := netlink.NewHandleAt(netns.NsHandle(nsFD), unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer inside.Close()
+	for i := range n.Links {
+		l := &n.Links[i]
+		if err := link(host, inside, nsFD, l); err != nil {
+			if l.Kind == Veth {
+				if dev, e := host.LinkByName(l.Host); e == nil {
+					_ = host.LinkDel(dev)
+				}
+			}
+			return &Error{Stage: StageNetwork, Index: i, Object: l.Name, Err: err}
+		}
+	}
+	for i := range n.Routes {
+		if err := route(inside, &n.Routes[i]); err != nil {
+			return &Error{Stage: StageNetwork, Index: i, Object: "route " + n.Routes[i].Destination.String(), Err: err}
+		}
+	}
+	return nil
+}
+
+func link(host, inside *netlink.Handle, nsFD int, l *Link) error {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.MTU = l.Name, l.MTU
+	switch l.Kind {
+	case Dummy:
+		if err := inside.LinkAdd(&netlink.Dummy{LinkAttrs: attrs}); err != nil {
+			return err
+		}
+	case Veth:
+		attrs.Name = l.Host
+		veth := &netlink.Veth{LinkAttrs: attrs, PeerName: l.Name, PeerNamespace: netlink.NsFd(nsFD), PeerMTU: uint32(l.MTU)}
+		if err := host.LinkAdd(veth); err != nil {
+			return fmt.Errorf("add pair: %w", err)
+		}
+		if err := configure(host, l.Host, l.HostAddresses, l.Down); err != nil {
+			return err
+		}
+	case Move:
+		dev, err := host.LinkByName(l.Host)
+		if err != nil {
+			return err
+		}
+		if err := host.LinkSetNsFd(dev, nsFD); err != nil {
+			return fmt.Errorf("move: %w", err)
+		}
+		if l.Name != l.Host {
+			if dev, err = inside.LinkByName(l.Host); err != nil {
+				return err
+			}
+			if err := inside.LinkSetName(dev, l.Name); err != nil {
+				return fmt.Errorf("rename: %w", err)
+			}
+		}
+		if l.MTU != 0 {
+			if dev, err = inside.LinkByName(l.Name); err != nil {
+				return err
+			}
+			if err := inside.LinkSetMTU(dev, l.MTU); err != nil {
+				return fmt.Errorf("mtu: %w", err)
+			}
+		}
+	}
+	return configure(inside, l.Name, l.Addresses, l.Down)
+}
+
+func configure(h *netlink.Handle, name string, addrs []netip.Prefix, down bool) error {
+	dev, err := h.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	for _, a := range addrs {
+		if err := h.AddrAdd(dev, &netlink.Addr{IPNet: ipNet(a)}); err != nil {
+			return fmt.Errorf("add address %s: %w", a, err)
+		}
+	}
+	if down {
+		return nil
+	}
+	if err := h.LinkSetUp(dev); err != nil {
+		return fmt.Errorf("set up: %w", err)
+	}
+	return nil
+}
+
+func route(h *netlink.Handle, r *Route) error {
+	nr := &netlink.Route{}
+	if r.Destination.IsValid() {
+		nr.Dst = ipNet(r.Destination.Masked())
+	}
+	if r.Gateway.IsValid() {
+		nr.Gw = net.IP(r.Gateway.AsSlice())
+	}
+	if r.Link != "" {
+		dev, err := h.LinkByName(r.Link)
+		if err != nil {
+			return err
+		}
+		nr.LinkIndex = dev.Attrs().Index
+	}
+	return h.RouteAdd(nr)
+}
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}

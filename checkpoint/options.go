@@ -1,0 +1,31 @@
+package checkpoint
+
+import (
+	"os"
+	"time"
+)
+
+// Options belong to one run of a [Config], not to the request itself. The zero
+// Options connect the standard descriptors to /dev/null.
+type Options struct {
+	// Stdin, Stdout and Stderr become descriptors 0, 1 and 2. A nil file is
+	// /dev/null, opened by the host, so that it does not depend on the
+	// workload's root. The caller keeps its own descriptors.
+	Stdin, Stdout, Stderr *os.File
+	// Terminal makes Stdin the controlling terminal of a new session.
+	Terminal bool
+	// Files are passed at the numbers given, 3 or more. Every other
+	// descriptor is closed at execve.
+	Files []PassedFile
+	// Orphan says what the agent does with the workload if the host dies:
+	// SIGTERM, then SIGKILL after the grace. Zero kills at once; a negative
+	// grace lets the workload linger. A workload that is still parked is
+	// killed in any case.
+	Orphan time.Duration
+}
+
+// PassedFile is an open file that the workload gets.
+type PassedFile struct {
+	Number int
+	File   *os.File
+}

@@ -1,0 +1,186 @@
+package checkpoint
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/holdshort/holdshort/checkpoint/agent"
+	"golang.org/x/sys/unix"
+)
+
+// step is one operation and what it means, so that a failed operation can be
+// turned into an [Error].
+type step struct {
+	stage  Stage
+	index  int
+	object string
+	op     agent.Op
+}
+
+// batch is a list of steps with the registers that they take.
+type batch struct {
+	steps []step
+	err   error
+}
+
+func (b *batch) add(stage Stage, index int, object string, ops ...agent.Op) {
+	for _, op := range ops {
+		b.steps = append(b.steps, step{stage, index, object, op})
+	}
+}
+
+func (b *batch) fail(stage Stage, index int, object string, err error) {
+	if b.err == nil {
+		b.err = &Error{Stage: stage, Index: index, Object: object, Err: err}
+	}
+}
+
+func (b *batch) ops() []agent.Op {
+	ops := make([]agent.Op, len(b.steps))
+	for i := range b.steps {
+		ops[i] = b.steps[i].op
+	}
+	return ops
+}
+
+// hostStep is something that only the host can do, while the child is parked.
+type hostStep struct {
+	stage  Stage
+	object string
+	do     func(*Workload) error
+}
+
+// plan is a request compiled to operations: a pure description, apart from the
+// descriptors that it holds open for the agent.
+type plan struct {
+	cfg  *Config
+	opts *Options
+	env  *environment
+
+	cloneFlags  uint64 // of the first clone
+	secondFlags uint64 // of the second, if there is one
+	second      bool
+	cgroupFD    int
+	fds         []int      // registers from agent.RegFD0 on
+	opened      []*os.File // closed once the agent has its copies
+	made        []string   // cgroup directories to remove afterwards
+
+	agent batch      // by the agent, before the child's first batch
+	setup batch      // by the child, before it parks
+	first []hostStep // by the host, before setup
+	host  []hostStep // by the host, after setup
+	final batch      // by the child, last: ends in execve
+	regs  int
+
+	stdio [3]int // registers of descriptors 0 to 2; known once
+	extra []int  // registers of the passed files
+}
+
+// environment is what the plan needs to know of the agent, read once.
+type environment struct {
+	caps      CapSet // permitted
+	effective CapSet
+	inherit   CapSet
+	bounding  CapSet
+	all       CapSet // what the kernel knows
+	uid, gid  uint32
+}
+
+// reg returns a free register.
+func (p *plan) reg() int {
+	r := agent.RegFree + p.regs
+	p.regs++
+	if r >= 64 {
+		p.setup.fail(StageConfig, -1, "", fmt.Errorf("more than %d descriptors at a time: %w", 64-agent.RegFree, unix.E2BIG))
+		return 63
+	}
+	return r
+}
+
+// pass gives the child a descriptor and returns its register.
+func (p *plan) pass(fd int) int {
+	p.fds = append(p.fds, fd)
+	return agent.RegFD0 + len(p.fds) - 1
+}
+
+// open opens a path on the host for the child.
+func (p *plan) open(path string, flags int) (int, error) {
+	f, err := os.OpenFile(path, flags|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0, err
+	}
+	p.opened = append(p.opened, f)
+	return p.pass(int(f.Fd())), nil
+}
+
+func (p *plan) close() {
+	for _, f := range p.opened {
+		f.Close()
+	}
+	p.opened = nil
+}
+
+// compile turns a valid request into a plan. The order in here is the order in
+// which things happen; docs/architecture.md explains it.
+func compile(cfg *Config, opts *Options, env *environment) (*plan, error) {
+	p := &plan{cfg: cfg, opts: opts, env: env, cgroupFD: -1}
+	p.namespaces()
+	p.idMaps()
+	p.cgroup()
+	p.enter()
+	p.timeOffsets()
+	p.secondClone()
+	p.settle()
+	p.setupSteps(cfg)
+	p.finalSteps()
+	for _, b := range []*batch{&p.agent, &p.setup, &p.final} {
+		if b.err != nil {
+			p.close()
+			return p, b.err
+		}
+	}
+	if len(p.fds) > agent.MaxFDs-1 {
+		p.close()
+		return p, fail(StageConfig, "", fmt.Errorf("%d descriptors for one launch, at most %d: %w", len(p.fds), agent.MaxFDs-1, unix.E2BIG))
+	}
+	return p, nil
+}
+
+// setupSteps are the constraints that are put on while the child still has its
+// privileges; also compiled for Apply.
+func (p *plan) setupSteps(cfg *Config) {
+	p.hostname(cfg)
+	p.network(cfg)
+	p.mounts(cfg)
+	p.sysctls(cfg)
+	p.oom(cfg)
+	p.sched(cfg)
+	p.keyring(cfg)
+}
+
+// finalSteps are what must come last, in this order. Nothing stands between
+// seccomp and execve.
+func (p *plan) finalSteps() {
+	p.session()
+	p.files()
+	p.umask()
+	p.cwd()
+	p.personality()
+	p.rlimits()
+	p.signals()
+	p.bounding()
+	p.securebits()
+	early := p.seccompEarly()
+	if early {
+		p.seccomp()
+	}
+	p.ids()
+	p.capset()
+	p.ambient()
+	p.noNewPrivs()
+	p.pdeathsig()
+	if !early {
+		p.seccomp()
+	}
+	p.exec()
+}

@@ -1,0 +1,144 @@
+package checkpoint
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/holdshort/holdshort/checkpoint/agent"
+	"golang.org/x/sys/unix"
+)
+
+func (p *plan) hostname(cfg *Config) {
+	set := func(nr uint32, object string, name Option[string]) {
+		if name.Set {
+			p.setup.add(StageHostname, -1, object, agent.Sys(nr, agent.B([]byte(name.Value+"\x00")), agent.N(len(name.Value))))
+		}
+	}
+	set(unix.SYS_SETHOSTNAME, "hostname", cfg.Hostname)
+	set(unix.SYS_SETDOMAINNAME, "domainname", cfg.Domainname)
+}
+
+// procFile writes a file of the host's /proc as the child, so that it acts on
+// the child's own namespaces. The descriptor of /proc stays with the child
+// until execve, whatever its root becomes.
+func (p *plan) procFile(stage Stage, object, path, text string) {
+	reg := p.reg()
+	p.regs-- // closed again at once
+	open := agent.Sys(unix.SYS_OPENAT, agent.R(agent.RegProc), agent.S(path), agent.N(unix.O_WRONLY|unix.O_CLOEXEC))
+	open.Save = reg
+	p.setup.add(stage, -1, object, open, write(reg, text), closeReg(reg))
+}
+
+func (p *plan) sysctls(cfg *Config) {
+	for _, key := range sortedKeys(cfg.Sysctls) {
+		p.procFile(StageSysctl, key, "sys/"+sysctlPath(key), cfg.Sysctls[key])
+	}
+}
+
+// sysctlPath follows sysctl(8): the first separator decides; in the dotted form
+// a slash stands for a dot in a name.
+func sysctlPath(key string) string {
+	if i := strings.IndexAny(key, "./"); i >= 0 && key[i] == '/' {
+		return key
+	}
+	return strings.NewReplacer(".", "/", "/", ".").Replace(key)
+}
+
+func (p *plan) oom(cfg *Config) {
+	if v := cfg.OOMScoreAdj; v.Set {
+		p.procFile(StageOOM, strconv.Itoa(v.Value), "self/oom_score_adj", strconv.Itoa(v.Value))
+	}
+}
+
+func (p *plan) keyring(cfg *Config) {
+	if cfg.NewKeyring {
+		p.setup.add(StageKeyring, -1, "", agent.Sys(unix.SYS_KEYCTL, agent.N(unix.KEYCTL_JOIN_SESSION_KEYRING), agent.N(0)))
+	}
+}
+
+// sched sets what decides when and where the workload runs.
+func (p *plan) sched(cfg *Config) {
+	if v := cfg.Nice; v.Set {
+		p.setup.add(StageSched, -1, "nice", agent.Sys(unix.SYS_SETPRIORITY, agent.N(unix.PRIO_PROCESS), agent.N(0), agent.N(v.Value)))
+	}
+	if v := cfg.Scheduler; v.Set {
+		// struct sched_attr, first version
+		s := v.Value
+		var b []byte
+		b = binary.NativeEndian.AppendUint32(b, 48)
+		b = binary.NativeEndian.AppendUint32(b, uint32(s.Policy))
+		flags := uint64(0)
+		if s.ResetOnFork {
+			flags = 1
+		}
+		b = binary.NativeEndian.AppendUint64(b, flags)
+		b = binary.NativeEndian.AppendUint32(b, uint32(int32(cfg.Nice.Value)))
+		b = binary.NativeEndian.AppendUint32(b, uint32(s.Priority))
+		b = binary.NativeEndian.AppendUint64(b, uint64(s.Runtime))
+		b = binary.NativeEndian.AppendUint64(b, uint64(s.Deadline))
+		b = binary.NativeEndian.AppendUint64(b, uint64(s.Period))
+		p.setup.add(StageSched, -1, "policy", agent.Sys(unix.SYS_SCHED_SETATTR, agent.N(0), agent.B(b), agent.N(0)))
+	}
+	if len(cfg.Affinity) > 0 {
+		mask := make([]byte, 8)
+		for _, cpu := range cfg.Affinity {
+			for cpu/8 >= len(mask) {
+				mask = append(mask, make([]byte, 8)...)
+			}
+			mask[cpu/8] |= 1 << (cpu % 8)
+		}
+		p.setup.add(StageSched, -1, "affinity", agent.Sys(unix.SYS_SCHED_SETAFFINITY, agent.N(0), agent.N(len(mask)), agent.B(mask)))
+	}
+	if v := cfg.IOPrio; v.Set {
+		const whoProcess, classShift = 1, 13
+		p.setup.add(StageSched, -1, "ioprio", agent.Sys(unix.SYS_IOPRIO_SET, agent.N(whoProcess), agent.N(0),
+			agent.N(v.Value.Class<<classShift|v.Value.Level)))
+	}
+	if v := cfg.TimerSlack; v.Set {
+		p.setup.add(StageSched, -1, "timer slack", prctl(unix.PR_SET_TIMERSLACK, v.Value))
+	}
+}
+
+// session comes before the descriptors: a controlling terminal needs it.
+func (p *plan) session() {
+	if p.cfg.Session || p.opts.Terminal {
+		p.final.add(StageSession, -1, "", agent.Sys(unix.SYS_SETSID))
+	}
+}
+
+func (p *plan) umask() {
+	if v := p.cfg.Umask; v.Set {
+		p.final.add(StageUmask, -1, fmt.Sprintf("%04o", v.Value), agent.Sys(unix.SYS_UMASK, agent.N(v.Value)))
+	}
+}
+
+func (p *plan) cwd() {
+	if p.cfg.Cwd != "" {
+		p.final.add(StageCwd, -1, p.cfg.Cwd, agent.Sys(unix.SYS_CHDIR, agent.S(p.cfg.Cwd)))
+	}
+}
+
+func (p *plan) personality() {
+	if v := p.cfg.Personality; v.Set {
+		p.final.add(StagePersona, -1, "", agent.Sys(unix.SYS_PERSONALITY, agent.N(v.Value)))
+	}
+}
+
+// signals sets dispositions and mask. The child is born with every disposition
+// at its default and SIGCHLD blocked, which is the agent's own need.
+func (p *plan) signals() {
+	for i, sig := range p.cfg.IgnoreSignals {
+		act := make([]byte, 32) // struct sigaction of the kernel: handler, flags, restorer, mask
+		binary.NativeEndian.PutUint64(act, 1)
+		p.final.add(StageSignals, i, unix.SignalName(unix.Signal(sig)),
+			agent.Sys(unix.SYS_RT_SIGACTION, agent.N(sig), agent.B(act), agent.N(0), agent.N(8)))
+	}
+	var mask uint64
+	for _, sig := range p.cfg.BlockSignals {
+		mask |= 1 << (sig - 1)
+	}
+	p.final.add(StageSignals, -1, "mask", agent.Sys(unix.SYS_RT_SIGPROCMASK, agent.N(2), /* SIG_SETMASK */
+		agent.B(binary.NativeEndian.AppendUint64(nil, mask)), agent.N(0), agent.N(8)))
+}

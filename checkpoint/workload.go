@@ -1,0 +1,549 @@
+package checkpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/holdshort/holdshort/checkpoint/agent"
+	"golang.org/x/sys/unix"
+)
+
+// State is where a workload is in its life. It ends in exactly one of Exited,
+// Signaled, Aborted and Failed.
+type State string
+
+// The states of a workload.
+const (
+	Spawning   State = "spawning"
+	Parked     State = "parked"
+	Proceeding State = "proceeding"
+	Running    State = "running"
+	Exited     State = "exited"
+	Signaled   State = "signaled"
+	Aborted    State = "aborted"
+	Failed     State = "failed"
+)
+
+// Result is how a workload ended.
+type Result struct {
+	State State
+	// During is the state in which the end came: Parked for a child that was
+	// killed at the checkpoint.
+	During State
+	// Ran reports whether the program was ever entered: execve succeeded,
+	// as PF_FORKNOEXEC of the process tells.
+	Ran      bool
+	ExitCode int
+	Signal   syscall.Signal
+	Core     bool // a core was dumped
+	Err      error
+	Rusage   syscall.Rusage
+	HostPID  int
+}
+
+// String says it in one line.
+func (r Result) String() string {
+	switch r.State {
+	case Exited:
+		return fmt.Sprintf("exited with status %d", r.ExitCode)
+	case Signaled:
+		s := fmt.Sprintf("killed by %s", unix.SignalName(r.Signal))
+		if !r.Ran {
+			s += fmt.Sprintf(" while %s, before its program ran", r.During)
+		}
+		return s
+	case Failed:
+		return r.Err.Error()
+	}
+	return string(r.State)
+}
+
+// Workload is one process between clone and its end.
+type Workload struct {
+	launcher *Launcher
+	plan     *plan
+	launched *agent.Launch
+
+	verb sync.Mutex // one verb at a time
+
+	mu      sync.Mutex
+	state   State
+	current []step // of the batch that the child works on
+	pid     int
+	pidfd   int
+	procDir int
+	result  Result
+
+	parked  chan struct{} // one token for each time it parks
+	started chan struct{} // closed when it runs, or has ended
+	done    chan struct{} // closed when it has ended and result is final
+}
+
+func newWorkload(l *Launcher, p *plan) *Workload {
+	return &Workload{
+		launcher: l, plan: p, state: Spawning, pidfd: -1, procDir: -1,
+		parked: make(chan struct{}, 1), started: make(chan struct{}), done: make(chan struct{}),
+	}
+}
+
+func (w *Workload) needsHost() bool { return len(w.plan.first)+len(w.plan.host) > 0 }
+
+// launch sends the first batch to the agent.
+func (w *Workload) launch(steps []step, execEvent bool) error {
+	p := w.plan
+	w.current = steps
+	if hasExec(steps) {
+		w.state = Proceeding
+	}
+	first := batch{steps: steps}
+	spec := &agent.Spec{
+		CloneFlags: p.cloneFlags, CgroupFD: p.cgroupFD, FDs: p.fds, AgentOps: p.agent.ops(), Ops: first.ops(),
+		ExecEvent: execEvent, Hold: w.state == Spawning, Orphan: p.opts.orphan(),
+	}
+	w.mu.Lock() // the first event must find launched
+	l, err := w.launcher.agent.Launch(spec, w.onEvent)
+	w.launched = l
+	w.mu.Unlock()
+	p.close()
+	if err != nil {
+		return errors.Join(fail(StageAgent, "", err), removeCgroups(p.made))
+	}
+	return nil
+}
+
+func hasExec(steps []step) bool { return len(steps) > 0 && steps[len(steps)-1].stage == StageExec }
+
+// spawn brings the child to the checkpoint.
+func (w *Workload) spawn(ctx context.Context) error {
+	p := w.plan
+	setup := p.setup.steps
+	if len(p.first) > 0 {
+		setup = nil
+	}
+	if err := w.launch(setup, true); err != nil {
+		return err
+	}
+	if err := w.awaitParked(ctx); err != nil {
+		return err
+	}
+	if len(p.first) > 0 {
+		if err := w.hostSteps(ctx, p.first); err != nil {
+			return err
+		}
+		if err := w.next(ctx, p.setup.steps); err != nil {
+			return err
+		}
+	}
+	if err := w.hostSteps(ctx, p.host); err != nil {
+		return err
+	}
+	w.setState(Parked)
+	return nil
+}
+
+func (w *Workload) setState(s State) {
+	w.mu.Lock()
+	if !w.state.ended() {
+		w.state = s
+	}
+	w.mu.Unlock()
+}
+
+func (s State) ended() bool { return s == Exited || s == Signaled || s == Aborted || s == Failed }
+
+// hostSteps runs what only the host can do. The child is parked and is not
+// reaped before the host releases it, so its pid cannot come to mean another.
+func (w *Workload) hostSteps(ctx context.Context, steps []hostStep) error {
+	for _, s := range steps {
+		err := s.do(w)
+		if err == nil {
+			err = w.alive()
+		}
+		if err == nil {
+			continue
+		}
+		var e *Error
+		if !errors.As(err, &e) {
+			e = fail(s.stage, s.object, err)
+		}
+		var errno unix.Errno
+		if e.Hint == "" && errors.As(e.Err, &errno) {
+			e.Hint = hint(e.Stage, errno)
+		}
+		return w.giveUp(ctx, e)
+	}
+	return nil
+}
+
+// giveUp ends a parked child after a failure of the host's.
+func (w *Workload) giveUp(ctx context.Context, e *Error) error {
+	w.mu.Lock()
+	if w.result.Err == nil {
+		w.result.Err = e
+	}
+	w.mu.Unlock()
+	w.launched.Abort()
+	<-w.done
+	return e
+}
+
+// alive fails if the child has ended meanwhile.
+func (w *Workload) alive() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.state.ended() {
+		return w.result.failure()
+	}
+	return nil
+}
+
+// failure is the result as the error of a verb that expected something else.
+func (r *Result) failure() error {
+	if r.Err != nil {
+		return r.Err
+	}
+	return fmt.Errorf("%w: %s", ErrEnded, r)
+}
+
+func (w *Workload) awaitParked(ctx context.Context) error {
+	select {
+	case <-w.parked:
+		return nil
+	case <-w.done:
+		return w.result.failure()
+	case <-ctx.Done():
+		_ = w.launched.Kill(unix.SIGKILL)
+		<-w.done
+		return fmt.Errorf("%w: the child was killed before it was parked", context.Cause(ctx))
+	}
+}
+
+func (w *Workload) awaitRunning(ctx context.Context) error {
+	select {
+	case <-w.started:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.state == Running || w.result.Ran {
+		return nil
+	}
+	return w.result.failure()
+}
+
+// next gives the parked child a batch and waits until it is parked again.
+func (w *Workload) next(ctx context.Context, steps []step) error {
+	if len(steps) == 0 {
+		return nil
+	}
+	if err := w.send(steps); err != nil {
+		return err
+	}
+	return w.awaitParked(ctx)
+}
+
+func (w *Workload) send(steps []step) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.state.ended() {
+		return w.result.failure()
+	}
+	w.current = steps
+	b := batch{steps: steps}
+	if err := w.launched.Continue(b.ops()); err != nil {
+		return fail(StageAgent, "", err)
+	}
+	return nil
+}
+
+// Proceed lets the workload go. It returns nil once the program runs: execve
+// has succeeded. If a last step fails the workload has ended, and the error is
+// an [*Error] that says which. If ctx ends first the outcome is open: ask Wait.
+func (w *Workload) Proceed(ctx context.Context) error {
+	w.verb.Lock()
+	defer w.verb.Unlock()
+	if err := w.leave(Parked, Proceeding); err != nil {
+		return err
+	}
+	if err := w.send(w.plan.final.steps); err != nil {
+		return err
+	}
+	return w.awaitRunning(ctx)
+}
+
+// leave moves from one state to the next, or says why not.
+func (w *Workload) leave(from, to State) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.state == from {
+		w.state = to
+		return nil
+	}
+	if w.state.ended() {
+		return w.result.failure()
+	}
+	return fmt.Errorf("%w: it is %s", ErrNotParked, w.state)
+}
+
+// Abort ends a parked workload without it ever running, and returns when it is
+// gone. It is refused once the workload proceeds: use Signal then.
+func (w *Workload) Abort(ctx context.Context) error {
+	w.verb.Lock()
+	defer w.verb.Unlock()
+	if err := w.leave(Parked, Aborted); err != nil {
+		return err
+	}
+	w.launched.Abort()
+	select {
+	case <-w.done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Signal sends a signal to the workload's process, never to a process that has
+// got its pid since. It is refused before the program runs ([ErrNotRunning];
+// Abort ends a parked one) and after the end ([ErrEnded]); otherwise it answers
+// what pidfd_send_signal(2) does.
+func (w *Workload) Signal(sig syscall.Signal) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.state.ended():
+		return fmt.Errorf("%w: %s", ErrEnded, w.result)
+	case w.state != Running:
+		return fmt.Errorf("%w: it is %s", ErrNotRunning, w.state)
+	}
+	err := unix.PidfdSendSignal(w.pidfd, sig, nil, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("%w: it is ending", ErrEnded)
+	}
+	return err
+}
+
+// Wait returns how the workload ended. Any number of goroutines may wait, also
+// after the end. If ctx ends first the workload is left alone.
+func (w *Workload) Wait(ctx context.Context) (Result, error) {
+	select {
+	case <-w.done:
+		return w.result, nil
+	default:
+	}
+	select {
+	case <-w.done:
+		return w.result, nil
+	case <-ctx.Done():
+		return Result{}, context.Cause(ctx)
+	}
+}
+
+// Done is closed when the workload has ended.
+func (w *Workload) Done() <-chan struct{} { return w.done }
+
+// HostPID is the workload's process id as the host sees it, 0 before the child
+// exists. It may be used while the workload is parked or running; a parked one
+// is not reaped, so its pid is not given to another process.
+func (w *Workload) HostPID() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.pid
+}
+
+// Info is a snapshot of a workload.
+type Info struct {
+	State   State    `json:"state"`
+	HostPID int      `json:"host_pid"`
+	PID     int      `json:"pid"` // inside its pid namespace; 0 if it has ended
+	Args    []string `json:"args"`
+}
+
+// Info returns what is known now, also after the end.
+func (w *Workload) Info() Info {
+	w.mu.Lock()
+	i := Info{State: w.state, HostPID: w.pid, Args: w.plan.cfg.Args}
+	w.mu.Unlock()
+	if !i.State.ended() && i.HostPID > 0 {
+		if b, err := os.ReadFile("/proc/" + strconv.Itoa(i.HostPID) + "/status"); err == nil {
+			if _, rest, ok := strings.Cut(string(b), "\nNSpid:"); ok {
+				line, _, _ := strings.Cut(rest, "\n")
+				f := strings.Fields(line)
+				i.PID, _ = strconv.Atoi(f[len(f)-1])
+			}
+		}
+	}
+	return i
+}
+
+// PIDFD returns a new descriptor of the process, to be closed by the caller.
+func (w *Workload) PIDFD() (*os.File, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.pidfd < 0 {
+		return nil, ErrEnded
+	}
+	fd, err := unix.FcntlInt(uintptr(w.pidfd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "pidfd"), nil
+}
+
+// openProc opens a file of the child's /proc directory, which is pinned, so
+// that it is the child's or none.
+func (w *Workload) openProc(name string) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.pidfd < 0 {
+		return -1, w.result.failure()
+	}
+	if w.procDir < 0 {
+		dir, err := unix.Open("/proc/"+strconv.Itoa(w.pid), unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return -1, err
+		}
+		w.procDir = dir
+	}
+	return unix.Openat(w.procDir, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+}
+
+// onEvent follows the child. It runs on the agent's reader.
+func (w *Workload) onEvent(ev *agent.Event, fd int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch ev.Kind {
+	case agent.Spawned:
+		w.closeFDs()
+		w.pid, w.pidfd = int(ev.PID), fd
+	case agent.Parked:
+		select {
+		case w.parked <- struct{}{}:
+		default:
+		}
+	case agent.Running:
+		w.state = Running
+		close(w.started)
+	case agent.Refused:
+		e := fail(StageClone, "", unix.Errno(ev.Code))
+		e.Hint = hint(StageClone, unix.Errno(ev.Code))
+		w.end(Result{State: Failed, Err: e})
+	case agent.Exited:
+		w.end(w.exited(ev))
+		if ev.Flags&agent.Held != 0 {
+			go w.launched.Release()
+		}
+	case 0:
+		w.orphaned()
+	}
+}
+
+// exited turns the end of the child into a result.
+func (w *Workload) exited(ev *agent.Event) Result {
+	out := w.launched.Outcome()
+	r := Result{HostPID: w.pid, During: w.state, Rusage: out.Rusage, Ran: ev.Flags&agent.Execed != 0, Err: w.result.Err}
+	switch {
+	case r.Err != nil:
+		r.State = Failed
+	case out.State == agent.StateFailed:
+		r.State, r.Err = Failed, w.failed(w.current, out, true)
+	case out.State == agent.StateAgentFailed:
+		r.State, r.Err = Failed, w.failed(w.plan.agent.steps, out, false)
+	case w.state == Aborted:
+		r.State = Aborted
+	case ev.How == cldExited:
+		r.State, r.ExitCode = Exited, int(ev.Code)
+		if !r.Ran {
+			r.State = Failed
+			r.Err = fail(StageAgent, "", fmt.Errorf("child exited with %d before its program ran", ev.Code))
+		}
+	default:
+		r.State, r.Signal, r.Core = Signaled, syscall.Signal(ev.Code), ev.How == cldDumped
+	}
+	return r
+}
+
+// si_code of SIGCHLD, sigaction(2).
+const (
+	cldExited = 1
+	cldDumped = 3
+)
+
+// failed names the operation that failed.
+func (w *Workload) failed(steps []step, out agent.Outcome, child bool) *Error {
+	if out.PC >= len(steps) {
+		return fail(StageAgent, "", fmt.Errorf("operation %d: %w", out.PC, out.Err))
+	}
+	s := steps[out.PC]
+	e := &Error{Stage: s.stage, Index: s.index, Object: s.object, Child: child, Err: out.Err}
+	if s.stage == StageExec {
+		// As execvp(3): a candidate that may not be executed outweighs one that is missing.
+		for i := range steps[:out.PC] {
+			if res, done := w.launched.Result(i); done && steps[i].stage == StageExec && res == -int64(unix.EACCES) {
+				e.Err, e.Object = unix.EACCES, steps[i].object
+			}
+		}
+	}
+	if errno, ok := e.Err.(unix.Errno); ok {
+		e.Hint = hint(e.Stage, errno)
+	}
+	return e
+}
+
+// orphaned: the agent is gone and with it whoever would reap. The child is
+// killed through its pidfd, so that nothing runs unsupervised.
+func (w *Workload) orphaned() {
+	if w.state.ended() {
+		return
+	}
+	r := Result{State: Failed, HostPID: w.pid, During: w.state, Ran: w.state == Running}
+	err := fmt.Errorf("%w while the workload was %s", ErrAgentDied, w.state)
+	if w.pidfd >= 0 {
+		_ = unix.PidfdSendSignal(w.pidfd, unix.SIGKILL, nil, 0)
+		poll := []unix.PollFd{{Fd: int32(w.pidfd), Events: unix.POLLIN}}
+		if n, _ := unix.Poll(poll, 5000); n == 1 {
+			err = fmt.Errorf("%w; the workload was killed", err)
+		} else {
+			err = fmt.Errorf("%w; the workload was sent SIGKILL but has not ended after 5 s", err)
+		}
+	}
+	r.Err = fail(StageAgent, "", err)
+	w.end(r)
+}
+
+func (w *Workload) closeFDs() {
+	for _, fd := range []*int{&w.pidfd, &w.procDir} {
+		if *fd >= 0 {
+			unix.Close(*fd)
+			*fd = -1
+		}
+	}
+}
+
+// end records the one terminal event.
+func (w *Workload) end(r Result) {
+	if w.result.State.ended() {
+		return
+	}
+	w.closeFDs()
+	if w.state != Running {
+		defer close(w.started)
+	}
+	w.state, w.result = r.State, r
+	if len(w.plan.made) == 0 {
+		close(w.done)
+		return
+	}
+	go func() {
+		if err := removeCgroups(w.plan.made); err != nil && w.result.Err == nil {
+			w.result.Err = err
+		}
+		close(w.done)
+	}()
+}
