@@ -1,0 +1,57 @@
+# What each target does is in scripts/; here is only what to type.
+.DEFAULT_GOAL := help
+export CGO_ENABLED ?= 0
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## bin/holdshort, one static binary
+	go build -trimpath -o bin/holdshort ./cmd/holdshort
+
+demo: build ## start one workload under every kind of constraint and show what held
+	@scripts/demo.sh
+
+test: ## every test that this machine can run; PKG=./checkpoint/... for some
+	@scripts/deps.sh test
+	@scripts/test.sh $(PKG)
+
+race: ## the same under the race detector
+	@scripts/deps.sh test
+	@CGO_ENABLED=1 scripts/test.sh -race $(PKG)
+
+soak: ## N launches (default 10000), looking for leaks and rare failures
+	@scripts/soak.sh $(N)
+
+bench: ## launch latency and throughput against a C floor, os/exec and container runtimes; ARGS=-short
+	@scripts/bench.sh $(ARGS)
+
+lint: ## golangci-lint and shellcheck
+	@scripts/deps.sh lint
+	@scripts/lint.sh
+
+fmt: ## format Go, C and shell in place
+	@scripts/lint.sh --fix
+
+generate: ## rebuild the agent and the BPF objects (clang 14)
+	@scripts/deps.sh generate
+	@scripts/generate.sh
+
+verify-generated: ## fail if a committed generated file is not what its source builds
+	@scripts/deps.sh generate
+	@scripts/verify-generated.sh
+
+cover: ## coverage of all packages by all tests
+	@scripts/test.sh -coverpkg=./... -coverprofile=coverage.out $(PKG)
+	@go tool cover -func=coverage.out | tail -n 1
+
+check: ## what CI runs
+	@.ci/run
+
+PREFIX ?= /usr/local
+install: build ## copy the binary to $(PREFIX)/bin
+	install -D -m 0755 bin/holdshort $(DESTDIR)$(PREFIX)/bin/holdshort
+
+clean: ## remove what was built
+	rm -rf bin coverage.out bench.json
+
+.PHONY: help build demo test race soak bench lint fmt generate verify-generated cover check install clean

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Lints Go, shell and C; --fix formats them in place.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+golangci() { go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 "$@"; }
+mapfile -t sh < <(grep -lE '^#!.*\b(ba)?sh\b' -r --include='*.sh' --include=run --exclude-dir=.git --exclude-dir=bin .)
+mapfile -t c < <(find bench checkpoint probes \( -name '*.c' -o -name '*.h' \) ! -name vmlinux.h)
+if [ "${1-}" = --fix ]; then
+	golangci fmt
+	if command -v clang-format >/dev/null 2>&1; then clang-format -i "${c[@]}"; fi
+	exit 0
+fi
+golangci run ./...
+shellcheck "${sh[@]}"

@@ -1,0 +1,41 @@
+// Command testreport runs go test and reports for people: one line per package
+// as it ends, the whole output of what failed, every skipped test by name with
+// its reason, and go test's own summary lines last. Arguments are those of go
+// test; the exit status is go test's.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+)
+
+func main() {
+	// An interrupt reaches go test as well; stay to report what it did.
+	signal.Ignore(os.Interrupt)
+	cmd := exec.Command("go", append([]string{"test", "-json"}, os.Args[1:]...)...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "testreport:", err)
+		os.Exit(1)
+	}
+	r := newReport(os.Stdout)
+	if err := r.read(out); err != nil {
+		fmt.Fprintln(os.Stderr, "testreport: read the output of go test:", err)
+	}
+	err = cmd.Wait()
+	failed := r.finish()
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		os.Exit(max(exit.ExitCode(), 1))
+	case err != nil || failed:
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func run(t *testing.T, lines ...string) (string, bool) {
+	t.Helper()
+	var out strings.Builder
+	r := newReport(&out)
+	if err := r.read(strings.NewReader(strings.Join(lines, "\n"))); err != nil {
+		t.Fatal(err)
+	}
+	failed := r.finish()
+	return out.String(), failed
+}
+
+func TestSkipsAreNamedWithTheirReason(t *testing.T) {
+	out, failed := run(t,
+		`{"Action":"output","Package":"p","Test":"TestA","Output":"=== RUN   TestA\n"}`,
+		`{"Action":"output","Package":"p","Test":"TestA","Output":"    a_test.go:7: needs root\n"}`,
+		`{"Action":"output","Package":"p","Test":"TestA","Output":"--- SKIP: TestA (0.00s)\n"}`,
+		`{"Action":"skip","Package":"p","Test":"TestA"}`,
+		`{"Action":"output","Package":"p","Output":"ok  \tp\t0.1s\n"}`,
+		`{"Action":"pass","Package":"p","Elapsed":0.1}`)
+	if failed || !strings.Contains(out, "1 skipped:\n  p TestA: needs root\n") || !strings.HasSuffix(out, "\nok  \tp\t0.1s\n") {
+		t.Errorf("failed %v, output:\n%s", failed, out)
+	}
+}
+
+func TestSkippedSpecsOfGinkgoAreNamed(t *testing.T) {
+	spec := `------------------------------\nS [SKIPPED] [0.000 seconds]\nMounts hides /proc\n/x/a_test.go:9\n\n` +
+		`  [SKIPPED] needs cgroup2\n  In [It] at: /x/a_test.go:11\n------------------------------\n`
+	out, _ := run(t,
+		`{"Action":"output","Package":"p","Test":"TestSuite","Output":"`+spec+`"}`,
+		`{"Action":"pass","Package":"p","Test":"TestSuite"}`)
+	if !strings.Contains(out, "p TestSuite: Mounts hides /proc: needs cgroup2\n") {
+		t.Error(out)
+	}
+}
+
+func TestFailureIsPrintedAndPassIsNot(t *testing.T) {
+	out, failed := run(t,
+		`{"Action":"output","Package":"p","Test":"TestGood","Output":"chatter\n"}`,
+		`{"Action":"pass","Package":"p","Test":"TestGood"}`,
+		`{"Action":"output","Package":"p","Test":"TestBad","Output":"a_test.go:1: want 2\n"}`,
+		`{"Action":"fail","Package":"p","Test":"TestBad"}`,
+		`{"Action":"output","Package":"p","Output":"FAIL\tp\t0.2s\n"}`,
+		`{"Action":"fail","Package":"p","Elapsed":0.2}`)
+	if !failed || !strings.Contains(out, "want 2") || strings.Contains(out, "chatter") || !strings.HasSuffix(out, "\nFAIL\tp\t0.2s\n") {
+		t.Errorf("failed %v, output:\n%s", failed, out)
+	}
+}
+
+func TestBuildErrorIsPrinted(t *testing.T) {
+	out, failed := run(t,
+		`{"ImportPath":"p [p.test]","Action":"build-output","Output":"a.go:1:1: undefined: x\n"}`,
+		`{"ImportPath":"p [p.test]","Action":"build-fail"}`,
+		`{"Action":"output","Package":"p","Output":"FAIL\tp [build failed]\n"}`,
+		`{"Action":"fail","Package":"p","FailedBuild":"p [p.test]"}`)
+	if !failed || !strings.Contains(out, "undefined: x") || !strings.Contains(out, "[build failed]") {
+		t.Errorf("failed %v, output:\n%s", failed, out)
+	}
+}
