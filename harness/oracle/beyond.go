@@ -1,0 +1,73 @@
+package oracle
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/holdshort/holdshort/harness/request"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// Beyond is something that was asked for and cannot be seen in a task: a
+// mount, a sysctl, a limit of a cgroup. It needs evidence from elsewhere (from
+// /proc and /sys while the workload is held), or the verdict is unknown.
+type Beyond struct {
+	Field string // in the request: "mounts[2]"
+	Want  any
+}
+
+// beyond lists them, in a fixed order.
+func beyond(r *request.Request) []Beyond {
+	var out []Beyond
+	add := func(asked bool, field string, want any) {
+		if asked {
+			out = append(out, Beyond{field, want})
+		}
+	}
+	each := func(field string, n int, want func(i int) any) {
+		for i := range n {
+			out = append(out, Beyond{field + "[" + strconv.Itoa(i) + "]", want(i)})
+		}
+	}
+	s, l, p, x := r.Spec, r.Linux(), r.Process(), &r.Ext
+	each("mounts", len(s.Mounts), func(i int) any { return s.Mounts[i] })
+	add(l.RootfsPropagation != "", "linux.rootfsPropagation", l.RootfsPropagation)
+	each("linux.maskedPaths", len(l.MaskedPaths), func(i int) any { return l.MaskedPaths[i] })
+	each("linux.readonlyPaths", len(l.ReadonlyPaths), func(i int) any { return l.ReadonlyPaths[i] })
+	each("linux.devices", len(l.Devices), func(i int) any { return l.Devices[i] })
+	for _, k := range slices.Sorted(maps.Keys(l.Sysctl)) {
+		add(true, "linux.sysctl."+k, l.Sysctl[k])
+	}
+	if res := l.Resources; res != nil {
+		each("linux.resources.devices", len(res.Devices), func(i int) any { return res.Devices[i] })
+		add(res.Memory != nil, "linux.resources.memory", res.Memory)
+		add(res.CPU != nil, "linux.resources.cpu", res.CPU)
+		add(res.Pids != nil, "linux.resources.pids", res.Pids)
+		add(res.BlockIO != nil, "linux.resources.blockIO", res.BlockIO)
+		each("linux.resources.hugepageLimits", len(res.HugepageLimits), func(i int) any { return res.HugepageLimits[i] })
+		add(res.Network != nil, "linux.resources.network", res.Network)
+		add(len(res.Rdma) > 0, "linux.resources.rdma", res.Rdma)
+		for _, k := range slices.Sorted(maps.Keys(res.Unified)) {
+			add(true, "linux.resources.unified."+k, res.Unified[k])
+		}
+	}
+	for _, k := range slices.Sorted(maps.Keys(l.NetDevices)) {
+		add(true, "linux.netDevices."+k, l.NetDevices[k])
+	}
+	add(l.MountLabel != "", "linux.mountLabel", l.MountLabel)
+	add(l.IntelRdt != nil, "linux.intelRdt", l.IntelRdt)
+	add(l.MemoryPolicy != nil, "linux.memoryPolicy", l.MemoryPolicy)
+	add(p.ApparmorProfile != "", "process.apparmorProfile", p.ApparmorProfile)
+	add(p.SelinuxLabel != "", "process.selinuxLabel", p.SelinuxLabel)
+	add(p.Terminal && p.ConsoleSize != nil, "process.consoleSize", p.ConsoleSize)
+	if sc := p.Scheduler; sc != nil {
+		add(sc.Policy == specs.SchedDeadline, "process.scheduler.deadline", sc)
+	}
+	add(s.Hooks != nil, "hooks", s.Hooks)
+	each("holdshort.cgroup.limits", len(x.Cgroup.Limits), func(i int) any { return x.Cgroup.Limits[i] })
+	add(x.Network.LoopbackUp, "holdshort.network.loopbackUp", true)
+	each("holdshort.network.links", len(x.Network.Links), func(i int) any { return x.Network.Links[i] })
+	each("holdshort.network.routes", len(x.Network.Routes), func(i int) any { return x.Network.Routes[i] })
+	return out
+}

@@ -1,0 +1,250 @@
+package oracle
+
+import (
+	"fmt"
+	"slices"
+	"sync/atomic"
+
+	"github.com/holdshort/holdshort/harness/request"
+	"github.com/holdshort/holdshort/probes/posture"
+)
+
+// Class says how the field got into the expectation.
+func (e *Expectation) Class(f Field) Class { return e.rules[f].class }
+
+// Source is the part of the request, or the promise, that a field's wanted
+// value comes from.
+func (e *Expectation) Source(f Field) string {
+	if s := e.rules[f].source; s != "" {
+		return s
+	}
+	return "not asked for"
+}
+
+// Note is something to be told about the field even when it is as wanted, or
+// empty: that the request itself undoes what it asks for.
+func (e *Expectation) Note(f Field) string { return e.rules[f].note }
+
+// Request returns the request that the expectation was made from.
+func (e *Expectation) Request() *request.Request { return e.req }
+
+// Beyond lists what was asked for and cannot be seen in a posture. The slice is
+// shared.
+func (e *Expectation) Beyond() []Beyond { return e.beyond }
+
+// Compare judges one field of an observed posture. The second result says why,
+// where that is not obvious from wanted and observed value.
+func (e *Expectation) Compare(f Field, got *posture.Posture) (Outcome, string) {
+	o := table[f].ops
+	if ok, why := o.known(got); !ok {
+		return Unobservable, why
+	}
+	r := &e.rules[f]
+	ok := false
+	switch r.pred {
+	case isEqual:
+		if known, why := e.known(f); !known {
+			return Unobservable, why
+		}
+		ok = o.equal(&e.want, got)
+	case isFresh, isMirror:
+		return e.fresh(f, got)
+	case isFiltered:
+		return e.filtered(got)
+	case isTable:
+		if g, _ := got.Files.Get(); g.Truncated > 0 {
+			return e.truncated(g)
+		}
+		ok = o.equal(&e.want, got)
+	case isAllowed:
+		g, _ := got.Signals.Pending.Get()
+		ok = g&^e.signals == 0
+	case isWithin:
+		g, _ := got.Sched.Affinity.Get()
+		w, _ := e.want.Sched.Affinity.Get()
+		ok = within(g, w)
+	case isAtLeast:
+		g, _ := got.Privilege.SpecFlags.Get()
+		w, _ := e.want.Privilege.SpecFlags.Get()
+		ok = w&^g == 0
+	}
+	if ok {
+		return Equal, ""
+	}
+	return e.miss(f, got), ""
+}
+
+// known reports whether there is a wanted value.
+func (e *Expectation) known(f Field) (bool, string) {
+	if e.rlimitsAsked != 0 && f >= RlimitCPU && f <= RlimitRTTime && e.rlimitsAsked>>(f-RlimitCPU)&1 == 0 {
+		return false, "the caller's limits were not read"
+	}
+	ok, why := table[f].ops.known(&e.want)
+	if ok {
+		return true, ""
+	}
+	if e.rules[f].class == Kept {
+		return false, "the caller's is not known"
+	}
+	if why == "not read" {
+		why = needsFact
+	}
+	return false, why
+}
+
+// miss names a difference.
+func (e *Expectation) miss(f Field, got *posture.Posture) Outcome {
+	o := table[f].ops
+	known, _ := o.known(e.caller)
+	asBefore := known && o.equal(e.caller, got)
+	switch e.rules[f].class {
+	case Requested:
+		if asBefore {
+			return Ignored
+		}
+		if o.order(&e.want, got) == stricter {
+			return Stronger
+		}
+		return Weaker
+	case Kept:
+		return Leaked
+	}
+	if asBefore {
+		return Inherited
+	}
+	return Leaked
+}
+
+// fresh judges a namespace or keyring that must not be the caller's.
+func (e *Expectation) fresh(f Field, got *posture.Posture) (Outcome, string) {
+	if known, _ := table[f].ops.known(e.caller); !known {
+		return Unobservable, "the caller's is not known, so it cannot be told apart"
+	}
+	if f == KeyringSession {
+		before, _ := e.caller.Keyrings.Session.Get()
+		after, _ := got.Keyrings.Session.Get()
+		switch {
+		case after == before:
+			return Ignored, "it is the caller's"
+		case after == 0:
+			return Weaker, "there is none"
+		}
+		return Equal, ""
+	}
+	before, _ := namespaceOf(e.caller, f)
+	after, _ := namespaceOf(got, f)
+	switch {
+	case after.Inode == before.Inode:
+		if e.rules[f].class == Requested {
+			return Ignored, "it is the caller's"
+		}
+		return Inherited, "it is the caller's"
+	case after.Inode == 0:
+		return Weaker, "it has no number"
+	}
+	if l := e.levels[f]; l != 0 && after.Level != l {
+		return Weaker, fmt.Sprintf("it is %d levels deep, not %d", after.Level, l)
+	}
+	if f != NSUser {
+		if owner, ok := e.ownerOf(got); ok && after.Owner != owner {
+			return Weaker, fmt.Sprintf("user namespace %d owns it, not %d", after.Owner, owner)
+		}
+	}
+	if e.rules[f].pred == isMirror {
+		if own, ok := namespaceOf(got, f-1); ok && own != after && own.Inode != before.Inode {
+			return Leaked, fmt.Sprintf("children would be in %d, it is in %d itself", after.Inode, own.Inode)
+		}
+	}
+	return Equal, ""
+}
+
+// ownerOf returns the inode number of the user namespace that must own new
+// namespaces: the workload's own, if that was asked for, else the caller's.
+func (e *Expectation) ownerOf(got *posture.Posture) (uint32, bool) {
+	if !e.user.Asked {
+		return e.owner.Get()
+	}
+	if o, _ := e.Compare(NSUser, got); o != Equal {
+		return 0, false // is a finding of its own
+	}
+	ns, ok := got.Namespaces.User.Get()
+	return ns.Inode, ok
+}
+
+// truncated judges a table of which only the beginning was seen.
+func (e *Expectation) truncated(g posture.Files) (Outcome, string) {
+	w, _ := e.want.Files.Get()
+	if len(g.Open)+int(g.Truncated) > len(w.Open) {
+		return Leaked, fmt.Sprintf("%d descriptors, %d of them not listed", len(g.Open)+int(g.Truncated), g.Truncated)
+	}
+	return Unobservable, fmt.Sprintf("%d descriptors were not listed", g.Truncated)
+}
+
+// judged remembers the last filter that was judged: launches of one request
+// install the same one, and simulating it takes longer than all the rest.
+type judged struct {
+	last atomic.Pointer[verdictOnFilter]
+}
+
+type verdictOnFilter struct {
+	filter  posture.Filter
+	outcome Outcome
+	why     string
+}
+
+// filtered judges the stack of seccomp filters: the newest must do what was
+// asked for, on top of exactly those that the caller has.
+func (e *Expectation) filtered(got *posture.Posture) (Outcome, string) {
+	before, ok := e.want.Seccomp.Filters.Get()
+	if !ok {
+		return Unobservable, "the caller's filters are not known"
+	}
+	after, _ := got.Seccomp.Filters.Get()
+	switch {
+	case len(after) == len(before):
+		return Ignored, "no filter was added"
+	case len(after) < len(before):
+		return Weaker, fmt.Sprintf("%d filters, the caller has %d", len(after), len(before))
+	case len(after) > len(before)+1:
+		return Stronger, fmt.Sprintf("%d filters were added, not one", len(after)-len(before))
+	}
+	old := after[1:]
+	if !equalFilters(&before, &old) {
+		return Leaked, "the caller's own filters are not beneath it"
+	}
+	f := &after[0]
+	if len(f.Instructions) == 0 {
+		return Unobservable, f.InstructionsLost
+	}
+	if e.feat.Seccomp == nil {
+		return Unobservable, "there is no judge for filters"
+	}
+	if v := e.judged.last.Load(); v != nil && equalFilter(&v.filter, f) {
+		return v.outcome, v.why
+	}
+	v := &verdictOnFilter{filter: *f}
+	v.filter.Instructions = slices.Clone(f.Instructions)
+	v.outcome, v.why = e.feat.Seccomp.JudgeFilter(e.newest, f)
+	e.judged.last.Store(v)
+	return v.outcome, v.why
+}
+
+// Want is the wanted value for a report, or a description of it where it is
+// not a single value.
+func (e *Expectation) Want(f Field) any {
+	r := &e.rules[f]
+	switch r.pred {
+	case isFresh, isMirror:
+		return map[string]any{"new": true, "not": f.Value(e.caller)}
+	case isFiltered:
+		return map[string]any{"policy": e.newest, "on_top_of": f.Value(e.caller)}
+	case isWithin:
+		return map[string]any{"within": f.Value(&e.want)}
+	case isAtLeast:
+		return map[string]any{"at_least": f.Value(&e.want)}
+	}
+	if ok, why := e.known(f); !ok {
+		return map[string]any{"unknown": why}
+	}
+	return f.Value(&e.want)
+}

@@ -1,0 +1,343 @@
+package oracle
+
+import (
+	"strings"
+
+	"github.com/holdshort/holdshort/harness/request"
+	"github.com/holdshort/holdshort/probes/posture"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+func (b *builder) seccomp() {
+	s := b.l.Seccomp
+	if s == nil {
+		return
+	}
+	const src = "linux.seccomp"
+	w := &b.w.Seccomp
+	put(b, SeccompMode, &w.Mode, 2, Requested, src)
+	if n, ok := b.c.Seccomp.Count.Get(); ok {
+		put(b, SeccompCount, &w.Count, n+1, Requested, src)
+	} else {
+		b.puzzle(SeccompCount, Requested, src, "the caller's filters were not counted")
+	}
+	b.e.newest = s
+	if n, ok := b.c.Seccomp.Count.Get(); ok && n == 0 && !w.Filters.IsKnown() {
+		w.Filters = posture.Known[[]posture.Filter](nil) // nothing to read
+	}
+	b.rule(SeccompFilters, Requested, src)
+	b.e.rules[SeccompFilters].pred = isFiltered
+}
+
+func (b *builder) cgroup() {
+	ext := &b.r.Ext.Cgroup
+	v2, v1, src := ext.V2 != "", len(ext.V1) > 0, "holdshort.cgroup"
+	if b.l.CgroupsPath != "" {
+		v2, v1, src = b.f.CgroupV2, len(b.f.CgroupV1) > 0, "linux.cgroupsPath"
+	}
+	if v2 {
+		b.puzzle(CgroupV2, Requested, src, needsFact)
+	}
+	if v1 {
+		b.puzzle(CgroupV1, Requested, src, needsFact)
+	}
+}
+
+func (b *builder) rlimits() {
+	l, ok := b.w.Rlimits.Get()
+	var asked uint32
+	for i := range b.p.Rlimits {
+		r := &b.p.Rlimits[i]
+		n := request.Rlimit(r.Type)
+		if n < 0 {
+			continue
+		}
+		l[n] = posture.Rlimit{Soft: r.Soft, Hard: r.Hard}
+		b.rule(RlimitCPU+Field(n), Requested, "process.rlimits")
+		asked |= 1 << n
+	}
+	const defaultStack = 8 << 20
+	if b.result.Secure && l[3].Soft > defaultStack {
+		l[3].Soft = defaultStack // begin_new_exec
+	}
+	if ok || asked == 1<<16-1 {
+		b.w.Rlimits = posture.Known(l)
+		return
+	}
+	// One limit cannot be known without the others; those that are kept are
+	// left out of the comparison instead.
+	if asked != 0 {
+		b.w.Rlimits = posture.Known(l)
+		b.e.rlimitsAsked = asked
+	}
+}
+
+func (b *builder) oom() {
+	v := b.p.OOMScoreAdj
+	if v == nil {
+		return
+	}
+	const src = "process.oomScoreAdj"
+	put(b, OOMScoreAdj, &b.w.OOM.ScoreAdj, int32(*v), Requested, src)
+	// A privileged writer moves the floor too (__set_oom_adj). The privilege
+	// is one over the initial user namespace.
+	const sysResource = 24
+	e, ok := b.c.Capabilities.Effective.Get()
+	parent, inInitial := b.c.UserNS.Parent.Get()
+	switch {
+	case b.e.user.Asked:
+		b.rule(OOMScoreAdjMin, Implied, src)
+	case !ok || !inInitial:
+		b.puzzle(OOMScoreAdjMin, Implied, src, noCallerIDs)
+	case parent == 0 && e&(1<<sysResource) != 0:
+		put(b, OOMScoreAdjMin, &b.w.OOM.ScoreAdjMin, int32(*v), Implied, src)
+	default:
+		b.rule(OOMScoreAdjMin, Implied, src)
+	}
+}
+
+func (b *builder) sched() {
+	w := &b.w.Sched
+	b.forked()
+	class, src := Kept, ""
+	if n := b.r.Ext.Nice; n != nil {
+		put(b, SchedNice, &w.Nice, int32(*n), Requested, "holdshort.nice")
+	}
+	if s := b.p.Scheduler; s != nil {
+		class, src = Requested, "process.scheduler"
+		policy, _ := request.Policy(s.Policy)
+		put(b, SchedPolicy, &w.Policy, uint32(policy), class, src)
+		put(b, SchedRTPriority, &w.RTPriority, uint32(s.Priority), class, src)
+		reset := false
+		for _, f := range s.Flags {
+			reset = reset || f == specs.SchedFlagResetOnFork
+		}
+		put(b, SchedResetOnFork, &w.ResetOnFork, reset, class, src)
+		if fair := policy == 0 || policy == 3; fair && b.r.Ext.Nice == nil {
+			put(b, SchedNice, &w.Nice, s.Nice, class, src)
+		}
+	}
+	b.affinity()
+	if io := b.p.IOPriority; io != nil {
+		c, _ := request.IOClass(io.Class)
+		put(b, SchedIOPrio, &w.IOPrio, uint32(c<<13|io.Priority), Requested, "process.ioPriority")
+	}
+	if s := b.r.Ext.TimerSlack; s != nil {
+		if *s != 0 {
+			put(b, SchedTimerSlack, &w.TimerSlack, *s, Requested, "holdshort.timerSlackNS")
+		} else {
+			// The default is what the caller had when it forked.
+			b.rule(SchedTimerSlack, Requested, "holdshort.timerSlackNS")
+		}
+	}
+	if policy, ok := w.Policy.Get(); ok && b.f.SlackFollowsPolicy && (policy == 1 || policy == 2 || policy == 6) {
+		put(b, SchedTimerSlack, &w.TimerSlack, 0, b.e.rules[SchedTimerSlack].class, "realtime tasks have none")
+	}
+}
+
+// forked: SCHED_FLAG_RESET_ON_FORK of the caller acts on its children.
+func (b *builder) forked() {
+	w := &b.w.Sched
+	if reset, ok := w.ResetOnFork.Get(); !ok || !reset {
+		return
+	}
+	const src = "the caller's SCHED_FLAG_RESET_ON_FORK"
+	put(b, SchedResetOnFork, &w.ResetOnFork, false, Implied, src)
+	policy, ok1 := w.Policy.Get()
+	nice, ok2 := w.Nice.Get()
+	switch {
+	case !ok1 || !ok2:
+	case policy == 1 || policy == 2 || policy == 6:
+		put(b, SchedPolicy, &w.Policy, 0, Implied, src)
+		put(b, SchedRTPriority, &w.RTPriority, 0, Implied, src)
+		put(b, SchedNice, &w.Nice, 0, Implied, src)
+	case nice < 0:
+		put(b, SchedNice, &w.Nice, 0, Implied, src)
+	}
+}
+
+// affinity is what was asked for, within the cpuset. Entering another cpuset
+// changes it even if it was not asked for; then all that can be said is that it
+// stays within (kernels differ in whether the caller's own mask survives).
+func (b *builder) affinity() {
+	at := &b.w.Sched.Affinity
+	allowed := b.f.CPUs
+	moved, src := false, ""
+	if _, ok := b.r.Ext.Cgroup.V1["cpuset"]; ok {
+		moved, src = true, "holdshort.cgroup"
+	}
+	for _, l := range b.r.Ext.Cgroup.Limits {
+		if strings.HasPrefix(l.File, "cpuset.") {
+			moved, src = true, "holdshort.cgroup"
+		}
+	}
+	if b.l.CgroupsPath != "" && contains(b.f.CgroupV1, "cpuset") {
+		moved, src = true, "linux.cgroupsPath"
+	}
+	if res := b.l.Resources; res != nil && res.CPU != nil && res.CPU.Cpus != "" {
+		moved, src = true, "linux.resources.cpu.cpus"
+		if asked, err := request.CPUList(res.CPU.Cpus); err == nil {
+			if allowed == nil {
+				allowed = asked
+			} else {
+				allowed = intersect(allowed, asked)
+			}
+		}
+	}
+	switch {
+	case len(b.r.Ext.Affinity) > 0:
+		want := request.CPUMask(b.r.Ext.Affinity)
+		if allowed != nil {
+			want = intersect(want, allowed)
+		}
+		put(b, SchedAffinity, at, want, Requested, "holdshort.affinity")
+	case moved && allowed != nil:
+		put(b, SchedAffinity, at, allowed, Requested, src)
+		b.e.rules[SchedAffinity].pred = isWithin
+	case moved:
+		b.puzzle(SchedAffinity, Implied, src, "the CPUs of the workload's cpuset are not known")
+	}
+}
+
+func intersect(a, b []uint64) []uint64 {
+	out := make([]uint64, 0, min(len(a), len(b)))
+	for i := range min(len(a), len(b)) {
+		out = append(out, a[i]&b[i])
+	}
+	for len(out) > 0 && out[len(out)-1] == 0 {
+		out = out[:len(out)-1]
+	}
+	return out
+}
+
+func (b *builder) signals() {
+	mask := func(list []request.Signal) (m uint64) {
+		for _, s := range list {
+			m |= 1 << (s - 1)
+		}
+		return m
+	}
+	ext := &b.r.Ext
+	class := func(list []request.Signal) Class {
+		if len(list) > 0 {
+			return Requested
+		}
+		return Promised
+	}
+	w := &b.w.Signals
+	put(b, SignalsBlocked, &w.Blocked, mask(ext.BlockSignals), class(ext.BlockSignals), "holdshort.blockSignals, no others")
+	put(b, SignalsIgnored, &w.Ignored, mask(ext.IgnoreSignals), class(ext.IgnoreSignals), "holdshort.ignoreSignals, no others")
+	put(b, SignalsPending, &w.Pending, 0, Promised, "a new process has none")
+	b.e.rules[SignalsPending].pred = isAllowed
+}
+
+func (b *builder) process() {
+	w := &b.w.Process
+	b.puzzle(ProcessPID, Implied, "the launch", needsFact)
+	b.puzzle(ProcessParent, Implied, "the launch", needsFact)
+	b.puzzle(ProcessPIDInside, Implied, "the launch", needsFact)
+	if b.r.Namespace(specs.PIDNamespace).Fresh() {
+		put(b, ProcessPIDInside, &w.PIDInside, 1, Requested, "linux.namespaces: pid")
+	}
+	put(b, ProcessTracer, &w.Tracer, 0, Promised, "not traced")
+	put(b, ProcessSubreaper, &w.Subreaper, false, Promised, "not passed on by fork")
+	put(b, ProcessThreads, &w.Threads, 1, Promised, "a new program has one")
+	put(b, ProcessSessionLeader, &w.SessionLeader, false, Promised, "not passed on by fork")
+	if !b.r.Ext.Session && !b.p.Terminal {
+		return
+	}
+	src := "holdshort.session"
+	if b.p.Terminal {
+		src = "process.terminal"
+	}
+	b.puzzle(ProcessSession, Requested, src, needsFact)
+	b.puzzle(ProcessGroup, Requested, src, needsFact)
+	put(b, ProcessSessionLeader, &w.SessionLeader, true, Requested, src)
+	if b.p.Terminal {
+		b.puzzle(ProcessTTY, Requested, src, needsFact)
+	} else {
+		put(b, ProcessTTY, &w.TTY, posture.TTY{}, Implied, src)
+	}
+}
+
+func (b *builder) fs() {
+	w := &b.w.FS
+	if m := b.p.User.Umask; m != nil {
+		put(b, FSUmask, &w.Umask, *m, Requested, "process.user.umask")
+	}
+	root := b.r.Spec.Root
+	changed := root != nil && root.Path != ""
+	if changed {
+		b.puzzle(FSRoot, Requested, "root.path", needsFact)
+		put(b, FSRootIsMountRoot, &w.RootIsMountRoot, true, Requested, "root.path")
+		if root.Readonly {
+			put(b, FSRootReadOnly, &w.RootReadOnly, true, Requested, "root.readonly")
+		} else {
+			b.puzzle(FSRootReadOnly, Implied, "root.path", notFixed)
+		}
+	}
+	joined := b.r.Namespace(specs.MountNamespace).Joined()
+	if joined && !changed {
+		// setns(2) moves root and cwd to the root of the namespace.
+		for _, f := range [...]Field{FSRoot, FSRootIsMountRoot, FSRootReadOnly} {
+			b.puzzle(f, Implied, "linux.namespaces: mount", needsFact)
+		}
+	}
+	switch {
+	case b.p.Cwd != "":
+		b.puzzle(FSCwd, Requested, "process.cwd", needsFact)
+		put(b, FSCwdUnderRoot, &w.CwdUnderRoot, true, Requested, "process.cwd")
+	case changed || joined:
+		b.puzzle(FSCwd, Implied, "root.path", needsFact)
+		put(b, FSCwdUnderRoot, &w.CwdUnderRoot, true, Implied, "root.path")
+	}
+	n := 3 + b.r.Ext.PassFDs
+	open := make([]posture.File, n)
+	for i := range open {
+		open[i].FD = int32(i)
+	}
+	class := Promised
+	if b.r.Ext.PassFDs > 0 {
+		class = Requested
+	}
+	put(b, OpenFiles, &b.w.Files, posture.Files{Open: open}, class, "0, 1, 2 and what is passed")
+	b.e.rules[OpenFiles].pred = isTable
+
+	if b.r.Ext.NewKeyring {
+		b.rule(KeyringSession, Requested, "holdshort.newKeyring")
+		b.e.rules[KeyringSession].pred = isFresh
+	}
+	put(b, KeyringProcess, &b.w.Keyrings.Process, 0, Promised, "execve drops it")
+	put(b, KeyringThread, &b.w.Keyrings.Thread, 0, Promised, "execve drops it")
+}
+
+func (b *builder) exec() {
+	w := &b.w.Exec
+	b.puzzle(ExecExe, Implied, "process.args", needsFact)
+	b.puzzle(ExecExeNlink, Implied, "process.args", needsFact)
+	program := b.r.Program()
+	if b.f.Program.Path != "" {
+		program = b.f.Program.Path
+	}
+	comm := program[strings.LastIndexByte(program, '/')+1:]
+	if len(comm) > 15 {
+		comm = comm[:15]
+	}
+	put(b, ExecComm, &w.Comm, comm, Implied, "process.args")
+	args := b.p.Args
+	if in := b.f.Program.Interpreter; len(in) > 0 && len(args) > 0 {
+		args = append(append(append(make([]string, 0, len(in)+len(args)), in...), program), args[1:]...)
+	}
+	put(b, ExecArgs, &w.Args, args, Requested, "process.args")
+	env := Promised
+	if len(b.p.Env) > 0 {
+		env = Requested
+	}
+	put(b, ExecEnv, &w.Env, b.p.Env, env, "process.env, nothing else")
+	if b.credsOK {
+		put(b, ExecSecure, &w.Secure, b.result.Secure, Implied, "execve")
+	} else {
+		b.puzzle(ExecSecure, Implied, "execve", noCallerIDs)
+	}
+	put(b, ExecForkNoExec, &w.ForkNoExec, false, Promised, "the program was executed")
+}

@@ -1,0 +1,195 @@
+package oracle
+
+import "github.com/holdshort/holdshort/probes/posture"
+
+// A capability set is laxer if it has what the wanted one has not.
+func capOrder(want, got posture.CapSet) order {
+	if got&^want != 0 {
+		return laxer
+	}
+	return stricter
+}
+
+// lowerIsStricter is for numbers that grant.
+func lowerIsStricter[T int32 | uint32 | uint64](want, got T) order {
+	if got > want {
+		return laxer
+	}
+	return stricter
+}
+
+// higherIsStricter is for numbers that restrain.
+func higherIsStricter[T int32 | uint32 | uint64](want, got T) order {
+	if got < want {
+		return laxer
+	}
+	return stricter
+}
+
+// trueIsStricter is for switches that restrain.
+func trueIsStricter(_, got bool) order {
+	if got {
+		return stricter
+	}
+	return laxer
+}
+
+func falseIsStricter(_, got bool) order {
+	if got {
+		return laxer
+	}
+	return stricter
+}
+
+// moreIsStricter is for bit masks whose bits restrain.
+func moreIsStricter[T uint32 | uint64](want, got T) order {
+	if want&^got != 0 {
+		return laxer
+	}
+	return stricter
+}
+
+// fewerIsStricter is for bit masks whose bits grant.
+func fewerIsStricter(want, got uint64) order {
+	if got&^want != 0 {
+		return laxer
+	}
+	return stricter
+}
+
+// The creator's ids are the stronger ones: root is the strongest.
+func uidOrder(want, got uint32) order {
+	switch {
+	case got == 0:
+		return laxer
+	case want == 0:
+		return stricter
+	}
+	return other
+}
+
+// groupOrder looks for groups that nobody asked for.
+func groupOrder(want, got []uint32) order {
+	for _, g := range got {
+		if !contains(want, g) {
+			return laxer
+		}
+	}
+	return stricter
+}
+
+func contains[T comparable](list []T, v T) bool {
+	for _, x := range list {
+		if x == v {
+			return true
+		}
+	}
+	return false
+}
+
+// affinityOrder: CPUs beyond the wanted ones are a weaker constraint.
+func affinityOrder(want, got []uint64) order {
+	if !within(got, want) {
+		return laxer
+	}
+	return stricter
+}
+
+// within reports whether mask a has no bit that b has not.
+func within(a, b []uint64) bool {
+	for i, w := range a {
+		if i < len(b) {
+			w &^= b[i]
+		}
+		if w != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// equalMasks compares bit masks, trailing zero words aside.
+func equalMasks(a, b *[]uint64) bool { return within(*a, *b) && within(*b, *a) }
+
+// equalMaps compares id maps as the sets that they are: the kernel sorts long
+// ones and keeps the order of short ones.
+func equalMaps(a, b *[]posture.IDExtent) bool {
+	if equalLists(a, b) {
+		return true
+	}
+	if len(*a) != len(*b) {
+		return false
+	}
+	for _, e := range *a {
+		if !contains(*b, e) {
+			return false
+		}
+	}
+	return true
+}
+
+func mapOrder(want, got []posture.IDExtent) order {
+	var w, g uint64
+	for _, e := range want {
+		w += uint64(e.Count)
+	}
+	for _, e := range got {
+		g += uint64(e.Count)
+	}
+	switch {
+	case g > w:
+		return laxer
+	case g < w:
+		return stricter
+	}
+	return other
+}
+
+func equalFilter(a, b *posture.Filter) bool {
+	return a.Log == b.Log && a.WaitKillable == b.WaitKillable && a.HasNotifier == b.HasNotifier &&
+		equalLists(&a.Instructions, &b.Instructions)
+}
+
+func equalFilters(a, b *[]posture.Filter) bool {
+	if len(*a) != len(*b) {
+		return false
+	}
+	for i := range *a {
+		if !equalFilter(&(*a)[i], &(*b)[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func filterOrder(want, got []posture.Filter) order {
+	switch {
+	case len(got) < len(want):
+		return laxer
+	case len(got) > len(want):
+		return stricter
+	}
+	return other
+}
+
+// equalFiles compares descriptors by number and by what they refer to. An
+// inode of zero in a is not looked at: not every wanted file is known so well.
+func equalFiles(a, b *posture.Files) bool {
+	if len(a.Open) != len(b.Open) || a.Truncated != b.Truncated {
+		return false
+	}
+	for i := range a.Open {
+		x, y := &a.Open[i], &b.Open[i]
+		if x.FD != y.FD || x.CloseOnExec != y.CloseOnExec || x.Inode != (posture.Inode{}) && x.Inode != y.Inode {
+			return false
+		}
+	}
+	return true
+}
+
+func fileOrder(want, got posture.Files) order {
+	if len(got.Open) < len(want.Open) {
+		return stricter
+	}
+	return laxer
+}

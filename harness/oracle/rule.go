@@ -1,0 +1,62 @@
+package oracle
+
+// Class says how a field got into an expectation. It decides what a difference
+// is called and whether missing evidence costs the verdict.
+type Class uint8
+
+// The classes.
+const (
+	// Kept: not asked for, so it must be what it is in the caller.
+	Kept Class = iota
+	// Promised: not asked for, and the launcher says what it will be.
+	Promised
+	// Implied: follows from something that was asked for.
+	Implied
+	// Requested: asked for. Without evidence there is no verdict.
+	Requested
+)
+
+func (c Class) String() string {
+	return [...]string{"kept", "promised", "implied", "requested"}[c]
+}
+
+// Outcome is the result of one comparison.
+type Outcome string
+
+// The outcomes. Every one but Equal and Unobservable is a finding.
+const (
+	Equal        Outcome = "equal"
+	Weaker       Outcome = "weaker"       // less than was asked for
+	Stronger     Outcome = "stronger"     // more than was asked for
+	Ignored      Outcome = "ignored"      // as if nothing had been asked for
+	Late         Outcome = "late"         // changed after execve
+	Inherited    Outcome = "inherited"    // the caller's, where it should not be
+	Leaked       Outcome = "leaked"       // neither the caller's nor promised
+	Refused      Outcome = "refused"      // the engine would not do it
+	Unobservable Outcome = "unobservable" // no evidence either way
+)
+
+// Finding reports whether the outcome is evidence against the constraint.
+func (o Outcome) Finding() bool { return o != Equal && o != Unobservable }
+
+// predicate is how a wanted value is compared.
+type predicate uint8
+
+const (
+	isEqual    predicate = iota
+	isFresh              // a namespace or keyring that is not the caller's
+	isMirror             // fresh, and the same as another field
+	isWithin             // a mask with nothing beyond the wanted one
+	isAtLeast            // a mask with at least the wanted bits
+	isFiltered           // seccomp: one filter on top of the caller's
+	isTable              // the table of open files
+	isAllowed            // a mask that may be smaller than the wanted one
+)
+
+// rule is what an expectation says of one field, besides the wanted value.
+type rule struct {
+	class  Class
+	pred   predicate
+	source string // the part of the request, or the promise, that it comes from
+	note   string // said even when it holds: the request undoes something itself
+}
