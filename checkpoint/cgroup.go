@@ -28,10 +28,8 @@ func (p *plan) cgroup() {
 		}
 		p.cgroupFD = int(fd.Fd())
 	}
-	dirs := map[string]string{"": c.V2}
 	for _, controller := range sortedKeys(c.V1) {
 		dir := c.V1[controller]
-		dirs[controller] = dir
 		f, err := p.cgroupDir(dir, c.Create)
 		if err != nil {
 			p.setup.fail(StageCgroup, -1, dir, err)
@@ -46,8 +44,16 @@ func (p *plan) cgroup() {
 		open.Save = reg
 		p.agent.add(StageCgroup, -1, dir, open, agent.Sys(agent.OpWritePID, agent.R(reg)))
 	}
-	for i, l := range c.Limits {
-		dir := dirs[l.Controller]
+	p.limits(p.cfg)
+}
+
+// limits writes the limits of cfg into the workload's cgroups.
+func (p *plan) limits(cfg *Config) {
+	for i, l := range cfg.Cgroup.Limits {
+		dir := p.cfg.Cgroup.V2
+		if l.Controller != "" {
+			dir = p.cfg.Cgroup.V1[l.Controller]
+		}
 		if dir == "" {
 			p.setup.fail(StageCgroup, i, l.File, fmt.Errorf("no cgroup for controller %q: %w", l.Controller, unix.EINVAL))
 			return

@@ -152,7 +152,7 @@ func BenchmarkRun(b *testing.B) {
 	l := newLauncher(b)
 	for name, ns := range map[string][]Namespace{"none": nil, "all": all()} {
 		b.Run(name, func(b *testing.B) {
-			cfg := Config{Args: []string{"/tmp/x/true"}, Namespaces: ns}
+			cfg := Config{Args: []string{os.Getenv("BENCH_TRUE")}, Namespaces: ns}
 			if ns != nil {
 				cfg.UIDMap, cfg.GIDMap = rootMap(), rootMap()
 			}

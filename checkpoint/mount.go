@@ -29,6 +29,8 @@ var mountFlags = map[string]struct {
 	"nosymfollow": {set: unix.MS_NOSYMFOLLOW}, "defaults": {},
 }
 
+const msBind = unix.MS_BIND
+
 var propagations = map[string]uintptr{
 	"private": unix.MS_PRIVATE, "rprivate": unix.MS_PRIVATE | unix.MS_REC,
 	"slave": unix.MS_SLAVE, "rslave": unix.MS_SLAVE | unix.MS_REC,
@@ -69,13 +71,7 @@ func mountOp(source, target, fstype string, flags uintptr, data string) agent.Op
 // proc in a user namespace needs a fully visible one until then
 // (mount_too_revealing, fs/namespace.c).
 func (p *plan) mounts(cfg *Config) {
-	ns, own := cfg.find(Mnt)
-	if !own {
-		if p.cfg == cfg || len(cfg.Mounts) == 0 {
-			return
-		}
-	}
-	if own && !ns.joined() {
+	if cfg == p.cfg && cfg.has(Mnt, false) {
 		prop := cfg.Propagation
 		if prop == "" {
 			prop = "private"

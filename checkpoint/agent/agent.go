@@ -72,6 +72,14 @@ func imageFile() (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("memfd_create for the agent: %w", err)
 	}
+	// Between fork and exec the runtime moves the descriptors that the agent
+	// gets to 0, 1, 2, …: the image must not be in their way.
+	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 128)
+	unix.Close(fd)
+	if err != nil {
+		return nil, fmt.Errorf("duplicate descriptor of the agent image: %w", err)
+	}
+	fd = high
 	f := os.NewFile(uintptr(fd), "holdshort-agent")
 	if _, err := f.Write(image); err != nil {
 		f.Close()

@@ -17,6 +17,7 @@ type Spec struct {
 	Ops        []Op   // the first batch
 	ExecEvent  bool   // report Running
 	Hold       bool   // keep the zombie until Release
+	NoSpawned  bool   // no Spawned event; without a pidfd the host cannot kill it if the agent dies
 	Orphan     uint32 // ms between SIGTERM and SIGKILL if the host dies, or Linger
 }
 
@@ -60,6 +61,9 @@ func (a *Agent) Launch(spec *Spec, onEvent func(*Event, int)) (*Launch, error) {
 	l.mem.nfds = uint32(len(fds))
 	if spec.ExecEvent {
 		l.mem.flags |= flagExecEvent
+	}
+	if spec.NoSpawned {
+		l.mem.flags |= flagNoSpawned
 	}
 	if spec.Hold {
 		l.mem.flags |= flagHold
