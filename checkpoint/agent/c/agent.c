@@ -372,8 +372,13 @@ static s64 now_ms(void)
 
 static void signal_record(struct record *r, s32 sig)
 {
-	s32 second = launch_of(r)->pid2;
-	sys2(NR_kill, second > 0 ? second : r->pid, sig);
+	s32 second = launch_of(r)->pid2, target = r->pid;
+	struct siginfo si;
+
+	/* pid2 is in memory that others write: it counts only if it is a child of ours. */
+	if (second > 0 && !sys5(NR_waitid, P_PID, second, &si, WEXITED | WNOHANG | WNOWAIT | WALL, 0))
+		target = second;
+	sys2(NR_kill, target, sig);
 }
 
 /* orphaned ends the workloads as each launch asked for, then the agent. */
