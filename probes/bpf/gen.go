@@ -1,0 +1,6 @@
+// Package bpf holds the compiled programs of the observer and the Go side of
+// their types. It is generated from the C files beside it; see the go:generate
+// line. The objects are for little-endian machines only.
+package bpf
+
+//go:generate go tool bpf2go -go-package bpf -target amd64,arm64 -type event -type fileid -type at -type head_flag -type failed -type have -type watch_flag Probes probes.bpf.c -- -O2 -g -Wall -Werror -Wno-unused-function -Wno-unused-variable

@@ -1,0 +1,602 @@
+//go:build ignore
+
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+/* The programs of the observer. A watched process is an entry of `watches`,
+ * keyed by thread group: exec always ends with the group's leader, whichever
+ * thread called it. Every decision is made from that entry and from the global
+ * count of armed tasks, so that the three hot hooks (system call entry and
+ * exit, page fault) cost one load and one branch while nobody is between its
+ * exec and its first system call.
+ */
+#include "snap_fs.h"
+#include "snap_id.h"
+#include "snap_task.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Set by the loader. */
+volatile u32 observer_level = 0;
+volatile u32 observer_pidns = 0;
+
+struct counters counters = {};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__type(key, u32);
+	__type(value, struct watch);
+} watches SEC(".maps");
+
+/* Tasks whose children are to be watched from their birth. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 256);
+	__type(key, u32);
+	__type(value, struct watch);
+} parents SEC(".maps");
+
+/* Buffers, and the queue of those that are free. Not one per CPU: from 7.0 on
+ * tracepoint programs may be preempted, and then two tasks would share one.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct slot);
+} slots SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, 1);
+	__uint(key_size, 0);
+	__uint(value_size, 4);
+} free_slots SEC(".maps");
+
+#define OPT_CODE 1
+#define OPT_ARGS 2
+#define OPT_BODY 4
+
+struct raw_args {
+	u64 args[4];
+};
+
+INLINE u64 user_ip(u64 regs)
+{
+	u64 ip = 0;
+#if defined(__TARGET_ARCH_x86)
+	struct pt_regs___x86 *r = (void *)regs;
+	bpf_probe_read_kernel(&ip, sizeof(ip), &r->ip);
+#elif defined(__TARGET_ARCH_arm64)
+	struct pt_regs___arm64 *r = (void *)regs;
+	bpf_probe_read_kernel(&ip, sizeof(ip), &r->pc);
+#else
+#error "unknown target architecture"
+#endif
+	return ip;
+}
+
+/* The user registers of the current task, 0 where the kernel has no helper
+ * (before 5.15).
+ */
+INLINE u64 current_regs(void)
+{
+	if (enum_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs) &&
+	    enum_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf)) {
+		void *t = bpf_get_current_task_btf();
+		return bpf_task_pt_regs(t);
+	}
+	return 0;
+}
+
+INLINE u64 start_of(struct task_struct *t)
+{
+	struct task_struct *leader = NULL;
+	u64 start = 0;
+
+	bpf_probe_read_kernel(&leader, sizeof(leader), &t->group_leader);
+	bpf_probe_read_kernel(&start, sizeof(start), &leader->start_boottime);
+	return start;
+}
+
+/* The thread group's number in the observer's pid namespace. */
+INLINE u32 pid_here(struct task_struct *t)
+{
+	struct task_struct *leader = NULL;
+	struct pid *pid = NULL;
+	struct upid u = {};
+	u32 level = 0, inum = 0;
+
+	bpf_probe_read_kernel(&leader, sizeof(leader), &t->group_leader);
+	bpf_probe_read_kernel(&pid, sizeof(pid), &leader->thread_pid);
+	bpf_probe_read_kernel(&level, sizeof(level), &pid->level);
+	if (level < observer_level)
+		return 0;
+	bpf_probe_read_kernel(&u, sizeof(u), (u8 *)&pid->numbers + observer_level * type_size(struct upid));
+	bpf_probe_read_kernel(&inum, sizeof(inum), &u.ns->ns.inum);
+	return inum == observer_pidns ? u.nr : 0;
+}
+
+/* The watch of a thread group, if it still is the same one: a process that was
+ * given the number of a dead one has another start time.
+ */
+INLINE struct watch *watch_of(void *map, u32 tgid, struct task_struct *t)
+{
+	struct watch *w = bpf_map_lookup_elem(map, &tgid);
+	u64 start;
+
+	if (!w)
+		return NULL;
+	start = start_of(t);
+	if (!w->start)
+		w->start = start;
+	return w->start == start ? w : NULL;
+}
+
+INLINE void disarm(struct watch *w)
+{
+	if (w->flags & (STATE_RETURN | STATE_FIRST)) {
+		w->flags &= ~(STATE_RETURN | STATE_FIRST);
+		__sync_fetch_and_add(&counters.armed, -1);
+	}
+}
+
+NOINLINE int fill(struct slot *s, struct task_struct *t, u32 opts)
+{
+	s->used = 0;
+	if (opts & OPT_BODY) {
+		volatile u64 *words = (u64 *)&s->e.core; /* volatile: or it becomes a call of memset */
+
+		for (u32 i = 0; i < sizeof(struct core) / 8; i++)
+			words[i] = 0;
+		s->e.head.flags |= HEAD_BODY;
+		snap_files(s, t);
+		snap_groups(s, t);
+		snap_ns(s, t);
+		snap_cred(s, t);
+		snap_seccomp(s, t);
+		snap_task(s, t);
+		snap_signal(s, t);
+		snap_process(s, t);
+		snap_cgroup(s, t);
+		snap_fs(s, t);
+		snap_mm(s, t);
+		if (opts & OPT_ARGS)
+			snap_args(s);
+		if (opts & OPT_CODE) {
+			s->e.head.flags |= HEAD_CODE;
+			snap_code(s);
+		}
+	}
+	return 0;
+}
+
+INLINE struct slot *take_slot(u32 *index)
+{
+	struct slot *s = NULL;
+
+	if (bpf_map_pop_elem(&free_slots, index) == 0)
+		s = bpf_map_lookup_elem(&slots, index);
+	if (!s)
+		__sync_fetch_and_add(&counters.no_slot, 1);
+	return s;
+}
+
+INLINE void send(struct slot *s, u32 index, struct watch *w, u64 wake)
+{
+	u32 size = sizeof(struct head);
+	u32 used = s->used;
+
+	if (s->e.head.flags & HEAD_BODY) {
+		if (used > TAIL_SIZE)
+			used = TAIL_SIZE;
+		size = sizeof(struct event) + used;
+	}
+	if (bpf_ringbuf_output(&events, s, size, wake)) {
+		__sync_fetch_and_add(&counters.lost, 1);
+		if (w)
+			__sync_fetch_and_add(&w->lost, 1);
+	}
+	bpf_map_push_elem(&free_slots, &index, 0);
+}
+
+/* Fills and sends one event about the current task or, at fork, its child. */
+NOINLINE int emit(struct watch *w, struct task_struct *t, u32 at, u32 opts, u64 ip)
+{
+	u32 index = 0;
+	struct slot *s;
+	u64 id = bpf_get_current_pid_tgid();
+
+	/* always true; tells the verifier so */
+	if (!w)
+		return 0;
+	s = take_slot(&index);
+	if (!s) {
+		__sync_fetch_and_add(&w->lost, 1);
+		return 0;
+	}
+	struct head *h = &s->e.head;
+	h->cookie = w->cookie;
+	h->start = w->start;
+	h->ktime = bpf_ktime_get_ns();
+	h->ip = ip;
+	h->entry = w->entry;
+	h->lost_all = counters.lost + counters.no_slot;
+	u32 task_flags = 0;
+	bpf_probe_read_kernel(&task_flags, sizeof(task_flags), &t->flags);
+	h->info = task_flags;
+	h->at = at;
+	h->flags = ip ? HEAD_IP : 0;
+	h->tgid = id >> 32;
+	h->tid = (u32)id;
+	h->pid_here = w->pid_here;
+	h->parent = 0;
+	h->seq = w->seq++;
+	h->exec = w->execs;
+	h->lost = w->lost;
+	h->cpu = bpf_get_smp_processor_id();
+	fill(s, t, opts);
+	/* Wake the reader when nothing more is due from this task for now. */
+	send(s, index, w, w->flags & (STATE_RETURN | STATE_FIRST) ? BPF_RB_NO_WAKEUP : BPF_RB_FORCE_WAKEUP);
+	return 0;
+}
+
+INLINE void begin_exec(struct raw_args *ctx)
+{
+	struct task_struct *t = (void *)ctx->args[0];
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct watch *w = watch_of(&watches, tgid, t);
+	u64 regs;
+
+	if (!w)
+		return;
+	disarm(w);
+	w->execs++;
+	if (!(w->flags & WATCH_ALL_EXECS) && w->execs != w->nth)
+		return;
+	regs = current_regs();
+	w->entry = regs ? user_ip(regs) : 0;
+	if (!w->pid_here)
+		w->pid_here = pid_here(t);
+	/* Without the entry address the first instruction is not recognisable. */
+	u32 next = 0;
+	if (w->flags & WATCH_RETURN)
+		next |= STATE_RETURN;
+	if ((w->flags & WATCH_FIRST) && w->entry)
+		next |= STATE_FIRST;
+	if (next) {
+		w->flags |= next;
+		__sync_fetch_and_add(&counters.armed, 1);
+	}
+	emit(w, t, AT_EXEC, OPT_BODY | OPT_CODE | OPT_ARGS, w->entry);
+	if (w->flags & WATCH_FREEZE)
+		bpf_send_signal(19); /* SIGSTOP */
+}
+
+/* In sched_process_exec everything that exec itself changes is in place. */
+SEC("raw_tp/sched_process_exec")
+int on_exec(struct raw_args *ctx)
+{
+	begin_exec(ctx);
+	return 0;
+}
+
+/* The first sys_exit of a task after its exec is that of the exec: the task is
+ * single-threaded and has not been to user mode since. The call's number is of
+ * no use here, since on success it may be another (compat, execveat).
+ */
+SEC("raw_tp/sys_exit")
+int on_sys_exit(struct raw_args *ctx)
+{
+	struct task_struct *t;
+	struct watch *w;
+
+	if (!counters.armed)
+		return 0;
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	w = bpf_map_lookup_elem(&watches, &tgid);
+	if (!w || !(w->flags & STATE_RETURN))
+		return 0;
+	t = (void *)bpf_get_current_task();
+	if (w->start != start_of(t))
+		return 0;
+	w->flags &= ~STATE_RETURN;
+	if (!(w->flags & STATE_FIRST))
+		__sync_fetch_and_add(&counters.armed, -1);
+	emit(w, t, AT_RETURN, OPT_BODY | OPT_ARGS, user_ip(ctx->args[0]));
+	return 0;
+}
+
+/* A system call before the entry fault: the entry page was present already and
+ * the first instruction has passed unseen.
+ */
+SEC("raw_tp/sys_enter")
+int on_sys_enter(struct raw_args *ctx)
+{
+	struct watch *w;
+
+	if (!counters.armed)
+		return 0;
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	w = bpf_map_lookup_elem(&watches, &tgid);
+	if (!w || !(w->flags & (STATE_RETURN | STATE_FIRST)))
+		return 0;
+	struct task_struct *t = (void *)bpf_get_current_task();
+	if (w->start != start_of(t))
+		return 0;
+	u32 state = w->flags;
+	disarm(w);
+	if (state & STATE_RETURN)
+		emit(w, t, AT_NO_RETURN, 0, user_ip(ctx->args[0]));
+	if (state & STATE_FIRST)
+		emit(w, t, AT_NO_FIRST, 0, user_ip(ctx->args[0]));
+	return 0;
+}
+
+INLINE void fault(u64 address, u64 ip)
+{
+	struct watch *w;
+
+	if (address != ip)
+		return;
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	w = bpf_map_lookup_elem(&watches, &tgid);
+	if (!w || !(w->flags & STATE_FIRST) || w->entry != ip)
+		return;
+	struct task_struct *t = (void *)bpf_get_current_task();
+	if (w->start != start_of(t))
+		return;
+	disarm(w);
+	emit(w, t, AT_FIRST, OPT_BODY | OPT_ARGS, ip);
+}
+
+/* The fetch of the first instruction faults, because exec maps the program but
+ * does not touch it: address, instruction pointer and entry are then equal.
+ */
+SEC("raw_tp/page_fault_user")
+int on_fault(struct raw_args *ctx)
+{
+	if (!counters.armed)
+		return 0;
+	fault(ctx->args[0], user_ip(ctx->args[1]));
+	return 0;
+}
+
+/* The same through the software page-fault event, which every architecture has
+ * and which needs one event for each CPU.
+ */
+struct perf_data {
+#if defined(__TARGET_ARCH_x86)
+	u64 before_ip[16];
+	u64 ip;
+	u64 after_ip[4];
+#else
+	u64 regs[31];
+	u64 sp;
+	u64 ip;
+	u64 pstate;
+#endif
+	u64 sample_period;
+	u64 addr;
+};
+
+SEC("perf_event")
+int on_fault_event(struct perf_data *ctx)
+{
+	if (!counters.armed)
+		return 0;
+	fault(ctx->addr, ctx->ip);
+	return 0;
+}
+
+/* The child exists and has not run; the current task is its creator, in the
+ * very state in which it created it.
+ */
+SEC("raw_tp/sched_process_fork")
+int on_fork(struct raw_args *ctx)
+{
+	struct task_struct *parent = (void *)ctx->args[0], *child = (void *)ctx->args[1];
+	u32 ptgid = bpf_get_current_pid_tgid() >> 32, ctgid = 0;
+	struct watch *p, *w, fresh = {};
+	u32 root = 0;
+
+	p = watch_of(&parents, ptgid, parent);
+	if (p) {
+		root = HEAD_ROOT;
+	} else {
+		p = watch_of(&watches, ptgid, parent);
+		if (!p || !(p->flags & WATCH_DESCENDANTS))
+			return 0;
+	}
+	bpf_probe_read_kernel(&ctgid, sizeof(ctgid), &child->tgid);
+	if (ctgid == ptgid) /* a thread */
+		return 0;
+
+	fresh.cookie = p->cookie;
+	fresh.flags = p->flags & 0xffff;
+	fresh.nth = p->nth;
+	fresh.start = start_of(child);
+	fresh.pid_here = pid_here(child);
+	if (bpf_map_update_elem(&watches, &ctgid, &fresh, BPF_ANY)) {
+		__sync_fetch_and_add(&counters.watches_full, 1);
+		__sync_fetch_and_add(&p->lost, 1);
+		return 0;
+	}
+	w = bpf_map_lookup_elem(&watches, &ctgid);
+	if (!w)
+		return 0;
+
+	u32 index = 0;
+	struct slot *s = take_slot(&index);
+	if (!s) {
+		__sync_fetch_and_add(&w->lost, 1);
+		return 0;
+	}
+	struct head *h = &s->e.head;
+	h->cookie = w->cookie;
+	h->start = w->start;
+	h->ktime = bpf_ktime_get_ns();
+	h->ip = 0;
+	h->entry = 0;
+	h->lost_all = counters.lost + counters.no_slot;
+	h->info = p->start;
+	h->at = AT_FORK;
+	h->flags = root;
+	h->tgid = ctgid;
+	h->tid = ctgid;
+	h->pid_here = w->pid_here;
+	h->parent = ptgid;
+	h->seq = w->seq++;
+	h->exec = 0;
+	h->lost = w->lost;
+	h->cpu = bpf_get_smp_processor_id();
+	fill(s, parent, root && (w->flags & WATCH_CALLER) ? OPT_BODY | OPT_CODE : 0);
+	send(s, index, w, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+SEC("raw_tp/sched_process_exit")
+int on_exit(struct raw_args *ctx)
+{
+	struct task_struct *t = (void *)ctx->args[0];
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct signal_struct *sig = NULL;
+	struct watch *w;
+	u32 live = 0;
+
+	w = watch_of(&watches, tgid, t);
+	if (!w && !bpf_map_lookup_elem(&parents, &tgid))
+		return 0;
+	/* Threads still alive, as do_exit counts them; 0 in the last one. */
+	bpf_probe_read_kernel(&sig, sizeof(sig), &t->signal);
+	bpf_probe_read_kernel(&live, sizeof(live), &sig->live);
+	if (live)
+		return 0;
+	bpf_map_delete_elem(&parents, &tgid);
+	if (!w)
+		return 0;
+	u32 state = w->flags;
+	disarm(w);
+	if (state & STATE_RETURN)
+		emit(w, t, AT_NO_RETURN, 0, 0);
+	if (state & STATE_FIRST)
+		emit(w, t, AT_NO_FIRST, 0, 0);
+	emit(w, t, AT_EXIT, state & WATCH_EXIT ? OPT_BODY | OPT_ARGS : 0, 0);
+	bpf_map_delete_elem(&watches, &tgid);
+	return 0;
+}
+
+/* The task with a number in the current task's pid namespace: a walk down the
+ * radix tree of the namespace's idr. Entries with the low bits 10 are nodes
+ * (xa_is_node, include/linux/xarray.h).
+ */
+INLINE struct task_struct *find_task(struct task_struct *self, u32 nr)
+{
+	struct task_struct *base = NULL;
+	struct pid *pid = NULL;
+	struct pid_namespace *ns = NULL;
+	struct hlist_node *link = NULL;
+	u64 entry = 0;
+	u32 level = 0, nodes = 0;
+
+	bpf_probe_read_kernel(&pid, sizeof(pid), &self->thread_pid);
+	bpf_probe_read_kernel(&level, sizeof(level), &pid->level);
+	bpf_probe_read_kernel(&ns, sizeof(ns), (u8 *)&pid->numbers[0].ns + level * type_size(struct upid));
+	bpf_probe_read_kernel(&entry, sizeof(entry), &ns->idr.idr_rt.xa_head);
+	for (u32 i = 0; i < 6; i++) {
+		struct xa_node *node;
+		u8 shift = 0;
+
+		if ((entry & 3) != 2 || entry <= 4096)
+			break;
+		node = (struct xa_node *)(entry - 2);
+		bpf_probe_read_kernel(&shift, sizeof(shift), &node->shift);
+		if (!nodes && (shift > 24 || nr >> shift >= 64)) /* beyond the tree */
+			return NULL;
+		nodes++;
+		bpf_probe_read_kernel(&entry, sizeof(entry), &node->slots[0] + ((nr >> shift) & 63));
+	}
+	if (!entry || (entry & 3))
+		return NULL;
+	if (!nodes && nr)
+		return NULL;
+	bpf_probe_read_kernel(&link, sizeof(link), &((struct pid *)entry)->tasks[PIDTYPE_TGID]);
+	if (!link)
+		return NULL;
+	return (struct task_struct *)((u8 *)link - field_offset(base->pid_links) -
+				      PIDTYPE_TGID * type_size(struct hlist_node));
+}
+
+/* Run by the loader itself (BPF_PROG_TEST_RUN), in its own context. args: token,
+ * pid or 0 for the caller, options.
+ */
+SEC("raw_tp")
+int on_peek(struct raw_args *ctx)
+{
+	struct task_struct *t = (void *)bpf_get_current_task();
+	u32 index = 0, found = 1, opts = ctx->args[2];
+	u64 token = ctx->args[0];
+	struct slot *s;
+
+	if (ctx->args[1])
+		t = find_task(t, ctx->args[1]);
+	if (!t)
+		found = 0;
+	s = take_slot(&index);
+	if (!s)
+		return 1;
+	struct head *h = &s->e.head;
+	u32 tgid = 0, tid = 0;
+	if (found) {
+		bpf_probe_read_kernel(&tgid, sizeof(tgid), &t->tgid);
+		bpf_probe_read_kernel(&tid, sizeof(tid), &t->pid);
+	}
+	h->cookie = 0;
+	h->start = found ? start_of(t) : 0;
+	h->ktime = bpf_ktime_get_ns();
+	h->ip = 0;
+	h->entry = 0;
+	h->lost_all = counters.lost + counters.no_slot;
+	h->info = token;
+	h->at = opts & OPT_BODY ? AT_PEEK : AT_MARK;
+	h->flags = found ? HEAD_FOUND : 0;
+	h->tgid = tgid;
+	h->tid = tid;
+	h->pid_here = found ? pid_here(t) : 0;
+	h->parent = 0;
+	h->seq = 0;
+	h->exec = 0;
+	h->lost = 0;
+	if (found) {
+		struct signal_struct *sig = NULL;
+
+		/* here: the task's flags, and its threads still alive */
+		bpf_probe_read_kernel(&h->parent, sizeof(h->parent), &t->flags);
+		bpf_probe_read_kernel(&sig, sizeof(sig), &t->signal);
+		bpf_probe_read_kernel(&h->exec, sizeof(h->exec), &sig->live);
+	}
+	h->cpu = bpf_get_smp_processor_id();
+	fill(s, t, found ? opts & OPT_BODY ? opts : 0 : 0);
+	u32 size = sizeof(struct head), used = s->used;
+	if (h->flags & HEAD_BODY) {
+		if (used > TAIL_SIZE)
+			used = TAIL_SIZE;
+		size = sizeof(struct event) + used;
+	}
+	long err = bpf_ringbuf_output(&events, s, size, BPF_RB_FORCE_WAKEUP);
+	bpf_map_push_elem(&free_slots, &index, 0);
+	return err ? 2 : 0;
+}
+
+/* Lets bpf2go see the types that the reader needs. */
+const struct event *unused_event __attribute__((unused));
+const struct fileid *unused_fileid __attribute__((unused));
+const enum at *unused_at __attribute__((unused));
+const enum head_flag *unused_head_flag __attribute__((unused));
+const enum failed *unused_failed __attribute__((unused));
+const enum have *unused_have __attribute__((unused));
+const enum watch_flag *unused_watch_flag __attribute__((unused));

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* The task itself: scheduling, signals, limits, its place among others, cgroups. */
+#ifndef HS_SNAP_TASK_H
+#define HS_SNAP_TASK_H
+
+#include "read.h"
+
+#define PIDTYPE_TGID 1
+#define PIDTYPE_PGID 2
+#define PIDTYPE_SID 3
+
+NOINLINE int snap_task(struct slot *s, struct task_struct *t)
+{
+	struct core *c = &s->e.core;
+	s32 prio = 0;
+
+	READ(s, FAIL_TASK, c->task_flags, &t->flags);
+	READ(s, FAIL_TASK, c->pdeathsig, &t->pdeath_signal);
+	READ(s, FAIL_TASK, c->personality, &t->personality);
+	READ(s, FAIL_TASK, c->atomic_flags, &t->atomic_flags);
+	READ(s, FAIL_TASK, c->policy, &t->policy);
+	READ(s, FAIL_TASK, prio, &t->static_prio);
+	c->nice = prio - 120; /* PRIO_TO_NICE, include/linux/sched/prio.h */
+	READ(s, FAIL_TASK, c->rt_priority, &t->rt_priority);
+	READ(s, FAIL_TASK, c->timer_slack, &t->timer_slack_ns);
+	READ(s, FAIL_TASK, c->comm, &t->comm);
+
+	u32 reset = 0;
+	READ_BITS(s, FAIL_TASK, reset, t, sched_reset_on_fork);
+	if (reset)
+		c->have |= HAVE_RESET_ON_FORK;
+
+	u32 size = field_size(t->cpus_mask);
+	if (size > sizeof(c->affinity))
+		size = sizeof(c->affinity);
+	read_bytes(s, FAIL_TASK, c->affinity, size, &t->cpus_mask);
+	c->cpu_words = field_size(t->cpus_mask) / 8;
+
+	if (field_exists(t->loginuid)) {
+		c->have |= HAVE_AUDIT;
+		READ(s, FAIL_TASK, c->loginuid, &t->loginuid);
+		READ(s, FAIL_TASK, c->sessionid, &t->sessionid);
+	}
+	if (field_exists(t->core_cookie)) {
+		c->have |= HAVE_COOKIE;
+		READ(s, FAIL_TASK, c->core_cookie, &t->core_cookie);
+	}
+	if (field_exists(t->io_context)) {
+		struct io_context *io = NULL;
+		u16 prio16 = 0;
+
+		c->have |= HAVE_IOPRIO;
+		READ(s, FAIL_TASK, io, &t->io_context);
+		if (io)
+			READ(s, FAIL_TASK, prio16, &io->ioprio);
+		c->ioprio = prio16;
+	}
+	return 0;
+}
+
+INLINE u32 pid_number(struct slot *s, struct pid *p, u32 level)
+{
+	u32 nr = 0;
+
+	if (p)
+		read_bytes(s, FAIL_PROCESS, &nr, sizeof(nr),
+			   (u8 *)&p->numbers[0].nr + level * type_size(struct upid));
+	return nr;
+}
+
+NOINLINE int snap_signal(struct slot *s, struct task_struct *t)
+{
+	struct core *c = &s->e.core;
+	struct signal_struct *sig = NULL;
+	struct sighand_struct *hand = NULL;
+	u64 own = 0, shared = 0;
+
+	READ(s, FAIL_SIGNAL, c->blocked, &t->blocked);
+	READ(s, FAIL_SIGNAL, own, &t->pending.signal);
+	READ(s, FAIL_SIGNAL, sig, &t->signal);
+	READ(s, FAIL_SIGNAL, shared, &sig->shared_pending.signal);
+	c->pending = own | shared;
+	read_bytes(s, FAIL_SIGNAL, c->rlim, sizeof(c->rlim), &sig->rlim);
+
+	s16 adj = 0;
+	READ(s, FAIL_SIGNAL, adj, &sig->oom_score_adj);
+	c->oom_adj = adj;
+	READ(s, FAIL_SIGNAL, adj, &sig->oom_score_adj_min);
+	c->oom_adj_min = adj;
+
+	/* Which signals are ignored: the whole table in one read, then a look
+	 * at the first word of each entry.
+	 */
+	READ(s, FAIL_SIGHAND, hand, &t->sighand);
+	if (hand) {
+		u32 step = type_size(struct k_sigaction) / 8;
+		u64 ignored = 0;
+
+		c->have |= HAVE_SIGHAND;
+		if (step == 4) {
+			read_bytes(s, FAIL_SIGHAND, s->words, 2048, &hand->action);
+#pragma clang loop unroll(disable)
+			for (u32 i = 0; i < 64; i++) {
+				/* 0 only for SIG_IGN, which is 1 */
+				u64 other = s->words[i * 4] ^ 1;
+
+				ignored |= (((other | -other) >> 63) ^ 1) << i;
+			}
+		} else {
+			c->failed |= FAIL_SIGHAND;
+		}
+		c->ignored = ignored;
+	}
+	return 0;
+}
+
+NOINLINE int snap_process(struct slot *s, struct task_struct *t)
+{
+	struct core *c = &s->e.core;
+	struct signal_struct *sig = NULL;
+	struct task_struct *other = NULL;
+	struct pid *pid = NULL;
+	u32 level = 0, bit = 0;
+
+	READ(s, FAIL_PROCESS, sig, &t->signal);
+	READ(s, FAIL_PROCESS, c->pid, &t->tgid);
+	READ(s, FAIL_PROCESS, pid, &sig->pids[PIDTYPE_TGID]);
+	if (pid)
+		READ(s, FAIL_PROCESS, level, &pid->level);
+	c->pid_inside = pid_number(s, pid, level);
+	pid = NULL;
+	READ(s, FAIL_PROCESS, pid, &sig->pids[PIDTYPE_PGID]);
+	c->pgrp = pid_number(s, pid, 0);
+	pid = NULL;
+	READ(s, FAIL_PROCESS, pid, &sig->pids[PIDTYPE_SID]);
+	c->session = pid_number(s, pid, 0);
+	READ(s, FAIL_PROCESS, c->threads, &sig->nr_threads);
+
+	READ_BITS(s, FAIL_PROCESS, bit, sig, leader);
+	if (bit)
+		c->have |= HAVE_SESSION_LEADER;
+	bit = 0;
+	READ_BITS(s, FAIL_PROCESS, bit, sig, is_child_subreaper);
+	if (bit)
+		c->have |= HAVE_SUBREAPER;
+
+	READ(s, FAIL_PROCESS, other, &t->real_parent);
+	READ(s, FAIL_PROCESS, c->parent, &other->tgid);
+	bit = 0;
+	READ(s, FAIL_PROCESS, bit, &t->ptrace);
+	if (bit) {
+		READ(s, FAIL_PROCESS, other, &t->parent);
+		READ(s, FAIL_PROCESS, c->tracer, &other->tgid);
+	}
+
+	struct tty_struct *tty = NULL;
+	READ(s, FAIL_PROCESS, tty, &sig->tty);
+	if (tty) {
+		struct tty_driver *drv = NULL;
+		s32 index = 0, minor = 0;
+
+		READ(s, FAIL_PROCESS, drv, &tty->driver);
+		READ(s, FAIL_PROCESS, index, &tty->index);
+		READ(s, FAIL_PROCESS, c->tty_major, &drv->major);
+		READ(s, FAIL_PROCESS, minor, &drv->minor_start);
+		c->tty_minor = minor + index;
+	}
+	return 0;
+}
+
+/* Cgroup memberships. A css belongs to a version 1 hierarchy when its cgroup
+ * hangs in another root than the task's version 2 cgroup does.
+ */
+NOINLINE int snap_cgroup(struct slot *s, struct task_struct *t)
+{
+	struct core *c = &s->e.core;
+	struct css_set *set = NULL;
+	struct cgroup *dfl = NULL, *last = NULL;
+	struct cgroup_root *v2 = NULL, *root = NULL;
+	struct kernfs_node *kn = NULL;
+	u64 last_id = 0;
+	u32 mask = 0, last_v1 = 0;
+
+	READ(s, FAIL_CGROUP, set, &t->cgroups);
+	READ(s, FAIL_CGROUP, dfl, &set->dfl_cgrp);
+	READ(s, FAIL_CGROUP, kn, &dfl->kn);
+	READ(s, FAIL_CGROUP, c->cgroup_v2, &kn->id);
+	READ(s, FAIL_CGROUP, v2, &dfl->root);
+
+	u32 size = field_size(set->subsys);
+	u32 n = size / 8;
+	if (size > MAX_SUBSYS * 8) {
+		c->failed |= FAIL_CGROUP;
+		return 0;
+	}
+	read_bytes(s, FAIL_CGROUP, s->words, size, &set->subsys);
+	for (u32 i = 0; i < MAX_SUBSYS; i++) {
+		struct cgroup_subsys_state *css = (void *)s->words[i];
+		struct cgroup *cg = NULL;
+
+		if (i >= n)
+			break;
+		if (!css)
+			continue;
+		READ(s, FAIL_CGROUP, cg, &css->cgroup);
+		if (cg == dfl)
+			continue;
+		if (cg != last) {
+			READ(s, FAIL_CGROUP, root, &cg->root);
+			last = cg;
+			last_v1 = root != v2;
+			if (last_v1) {
+				READ(s, FAIL_CGROUP, kn, &cg->kn);
+				READ(s, FAIL_CGROUP, last_id, &kn->id);
+			}
+		}
+		if (last_v1) {
+			mask |= 1U << i;
+			c->cgroup_v1[i] = last_id;
+		}
+	}
+	c->v1_mask = mask;
+	return 0;
+}
+
+#endif

@@ -1,0 +1,143 @@
+package probes
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// canary runs one tiny process under observation and notes which hooks spoke.
+// Attaching proves little: a hook can be attached and never fire.
+func (o *Observer) canary(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	kids, err := o.WatchChildrenOf(ctx, os.Getpid(), &WatchOptions{Want: []At{AtCaller, AtReturn, AtFirst, AtExit}})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = kids.Close() }()
+	pid, wait, err := startCanary()
+	if err != nil {
+		return &Error{Op: "start the canary process", Err: err}
+	}
+	defer wait()
+	w, err := kids.Take(ctx, pid)
+	if err != nil {
+		// Nobody saw its birth: report all hooks as dead rather than fail,
+		// so that a doctor can show it.
+		return nil
+	}
+	rec, err := w.Record(ctx)
+	if err != nil && ctx.Err() == nil {
+		return err
+	}
+	o.hookMu.Lock()
+	defer o.hookMu.Unlock()
+	live := func(name string, on bool) {
+		if h := o.hooks.info[name]; h != nil {
+			h.Live = on
+			if !on && h.Err == nil {
+				h.Err = fmt.Errorf("%w: attached, but the canary's event did not come", ErrEvidence)
+			}
+		}
+	}
+	fault := rec.Snapshot(AtFirst) != nil
+	live(hookFork, rec.Caller != nil)
+	live(hookExec, rec.Snapshot(AtExec) != nil)
+	live(hookSysX, rec.Snapshot(AtReturn) != nil)
+	live(hookExit, rec.Ended && rec.Lost == 0)
+	live(hookFault, fault && o.hooks.info[hookPerf] == nil)
+	live(hookPerf, fault)
+	// sys_enter speaks only when there was no fault; then it must have.
+	live(hookSysE, o.hooks.info[hookSysE].Err == nil)
+	return nil
+}
+
+// startCanary starts a process that ends at once.
+func startCanary() (pid int, wait func(), err error) {
+	argv := []string{"canary"}
+	attr := &os.ProcAttr{Env: []string{}}
+	path, done, err := canaryFile()
+	if err == nil {
+		defer done()
+		p, err := os.StartProcess(path, argv, attr)
+		if err == nil {
+			return p.Pid, func() { _, _ = p.Wait() }, nil
+		}
+	}
+	// Memory files may be forbidden to execute (vm.memfd_noexec).
+	for _, path := range []string{"/bin/true", "/usr/bin/true"} {
+		p, err2 := os.StartProcess(path, argv, attr)
+		if err2 == nil {
+			return p.Pid, func() { _, _ = p.Wait() }, nil
+		}
+		err = err2
+	}
+	return 0, nil, err
+}
+
+// canaryFile writes a program of one page that calls exit(0) into a memory
+// file. It needs no libraries and no file system.
+func canaryFile() (path string, done func(), err error) {
+	image := canaryELF()
+	if image == nil {
+		return "", nil, unix.ENOSYS
+	}
+	fd, err := unix.MemfdCreate("holdshort-canary", unix.MFD_CLOEXEC)
+	if err != nil {
+		return "", nil, err
+	}
+	done = func() { _ = unix.Close(fd) }
+	if _, err := unix.Write(fd, image); err != nil {
+		done()
+		return "", nil, err
+	}
+	// Executing a file that is open for writing gives ETXTBSY.
+	ro, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", fd), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	done()
+	if err != nil {
+		return "", nil, err
+	}
+	return fmt.Sprintf("/proc/self/fd/%d", ro), func() { _ = unix.Close(ro) }, nil
+}
+
+// canaryELF builds the program: an ELF header, one loadable segment, the code.
+func canaryELF() []byte {
+	var code []byte
+	var machine uint16
+	switch runtime.GOARCH {
+	case "amd64":
+		machine = 62
+		code = []byte{0xb8, 60, 0, 0, 0, 0x31, 0xff, 0x0f, 0x05} // mov $60,%eax; xor %edi,%edi; syscall
+	case "arm64":
+		machine = 183
+		code = []byte{0xa8, 0x0b, 0x80, 0xd2, 0x00, 0x00, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4} // mov x8,#93; mov x0,#0; svc #0
+	default:
+		return nil
+	}
+	const base, headers = 0x400000, 64 + 56
+	le := binary.LittleEndian
+	b := []byte{0x7f, 'E', 'L', 'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+	b = le.AppendUint16(b, 2) // ET_EXEC
+	b = le.AppendUint16(b, machine)
+	b = le.AppendUint32(b, 1)
+	b = le.AppendUint64(b, base+headers) // entry
+	b = le.AppendUint64(b, 64)           // program headers
+	b = le.AppendUint64(b, 0)
+	b = le.AppendUint32(b, 0)
+	for _, v := range []uint16{64, 56, 1, 0, 0, 0} {
+		b = le.AppendUint16(b, v)
+	}
+	b = le.AppendUint32(b, 1) // PT_LOAD
+	b = le.AppendUint32(b, 5) // read, execute
+	size := uint64(headers + len(code))
+	for _, v := range []uint64{0, base, base, size, size, 0x10000} {
+		b = le.AppendUint64(b, v)
+	}
+	return append(b, code...)
+}

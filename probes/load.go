@@ -1,0 +1,158 @@
+package probes
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
+
+	"github.com/holdshort/holdshort/probes/bpf"
+)
+
+// objects are the loaded maps and programs.
+type objects struct {
+	coll     *ebpf.Collection
+	events   *ebpf.Map
+	watches  *ebpf.Map
+	parents  *ebpf.Map
+	counters *ebpf.Variable
+	landlock *ebpf.Variable
+}
+
+// program returns a loaded program, nil if this kernel refused it.
+func (o *objects) program(name string) *ebpf.Program { return o.coll.Programs[name] }
+
+func load(ringBytes, maxWatches int, facts *kernelFacts) (*objects, error) {
+	spec, err := bpf.LoadProbes()
+	if err != nil {
+		return nil, explain("read the embedded programs", err)
+	}
+	kernel, err := btf.LoadKernelSpec()
+	if err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil, &Error{Op: "read the kernel's type information", Err: errors.Join(ErrNotSupported, unix.ENOENT), Hint: hintBTF}
+		}
+		return nil, explain("read the kernel's type information", err)
+	}
+	facts.controllers = controllers(kernel)
+
+	n := 2*possibleCPUs() + 14
+	spec.Maps["events"].MaxEntries = uint32(ringBytes)
+	spec.Maps["watches"].MaxEntries = uint32(maxWatches)
+	spec.Maps["slots"].MaxEntries = uint32(n)
+	spec.Maps["free_slots"].MaxEntries = uint32(n)
+	if level, inum, err := pidNamespace(); err == nil {
+		facts.initialPIDNS = inum == initialPIDInode
+		if err := errors.Join(spec.Variables["observer_level"].Set(level), spec.Variables["observer_pidns"].Set(inum)); err != nil {
+			return nil, explain("prepare the programs", err)
+		}
+	}
+
+	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{})
+	if err != nil {
+		return nil, explain("load the programs", err)
+	}
+	for i := range n {
+		if err := coll.Maps["free_slots"].Update(nil, uint32(i), ebpf.UpdateAny); err != nil {
+			coll.Close()
+			return nil, explain("fill the buffer queue", err)
+		}
+	}
+	return &objects{
+		coll: coll, events: coll.Maps["events"], watches: coll.Maps["watches"], parents: coll.Maps["parents"],
+		counters: coll.Variables["counters"], landlock: coll.Variables["landlock_offset"],
+	}, nil
+}
+
+// controllers reads the names of the cgroup subsystems from the kernel's enum
+// cgroup_subsys_id, whose order depends on the configuration. io is called
+// blkio on version 1 hierarchies.
+func controllers(kernel *btf.Spec) (names [16]string) {
+	var e *btf.Enum
+	if kernel.TypeByName("cgroup_subsys_id", &e) != nil {
+		return names
+	}
+	for _, v := range e.Values {
+		name, ok := strings.CutSuffix(v.Name, "_cgrp_id")
+		if ok && v.Value < uint64(len(names)) {
+			if name == "io" {
+				name = "blkio"
+			}
+			names[v.Value] = name
+		}
+	}
+	return names
+}
+
+// possibleCPUs is the number of CPUs that the machine may ever have.
+func possibleCPUs() int {
+	n, err := ebpf.PossibleCPU()
+	if err != nil {
+		return runtime.NumCPU()
+	}
+	return n
+}
+
+// pidNamespace returns the depth and the number of our own pid namespace: the
+// process ids that we are asked about are those of this namespace.
+func pidNamespace() (level, inum uint32, err error) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, 0, err
+	}
+	for line := range bytes.Lines(status) {
+		if ids, ok := bytes.CutPrefix(line, []byte("NSpid:")); ok {
+			level = uint32(len(bytes.Fields(ids)) - 1)
+		}
+	}
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/pid", &st); err != nil {
+		return 0, 0, err
+	}
+	return level, uint32(st.Ino), nil
+}
+
+// initialPIDInode is PROC_PID_INIT_INO (include/uapi/linux/nsfs.h).
+const initialPIDInode = 0xEFFFFFFC
+
+// lockedDown reports whether lockdown is at "confidentiality", which forbids
+// programs to read kernel memory.
+func lockedDown() bool {
+	b, err := os.ReadFile("/sys/kernel/security/lockdown")
+	return err == nil && bytes.Contains(b, []byte("[confidentiality]"))
+}
+
+// onlineCPUs lists the CPUs that are online now.
+func onlineCPUs() []int {
+	b, err := os.ReadFile("/sys/devices/system/cpu/online")
+	var list []int
+	if err == nil {
+		for part := range strings.SplitSeq(strings.TrimSpace(string(b)), ",") {
+			from, to, ok := strings.Cut(part, "-")
+			a, err1 := strconv.Atoi(from)
+			z := a
+			var err2 error
+			if ok {
+				z, err2 = strconv.Atoi(to)
+			}
+			if err1 != nil || err2 != nil {
+				continue
+			}
+			for c := a; c <= z; c++ {
+				list = append(list, c)
+			}
+		}
+	}
+	if len(list) == 0 {
+		for c := range runtime.NumCPU() {
+			list = append(list, c)
+		}
+	}
+	return list
+}

@@ -1,0 +1,261 @@
+package probes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/bits"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cilium/ebpf/ringbuf"
+
+	"github.com/holdshort/holdshort/probes/bpf"
+)
+
+// Options are the settings of an [Observer]. The zero value is a good choice.
+type Options struct {
+	// RingBufferBytes is the size of the buffer between kernel and reader,
+	// rounded up to a power of two and to a page; 0 means 8 MiB, which holds
+	// about two thousand snapshots. What does not fit is lost and counted.
+	RingBufferBytes int
+	// MaxWatches is the number of processes that can be watched at one time;
+	// 0 means 8192.
+	MaxWatches int
+
+	skip map[string]bool // tests: hooks to leave out
+}
+
+// Observer reads the posture of processes from the kernel. Its methods may be
+// called from several goroutines.
+type Observer struct {
+	objs   *objects
+	facts  *kernelFacts
+	reader *ringbuf.Reader
+	closed chan struct{} // closed when the reader has ended
+
+	cookies atomic.Uint64
+	noFault atomic.Bool // no hook at page faults could be attached
+
+	hookMu sync.Mutex
+	hooks  *hookSet
+
+	mu      sync.Mutex
+	groups  map[uint64]*group
+	waiting map[uint64]chan peeked // peeks and marks under way, by token
+	failed  error                  // why the reader ended, if not by Close
+	done    bool
+}
+
+// Open loads the programs, attaches them, and proves each hook live by a small
+// process of its own. It fails with [ErrNotSupported] where the kernel has no
+// type information (BTF), and with EPERM without CAP_BPF and CAP_PERFMON. The
+// caller closes the Observer.
+//
+// A hook that is not live is no error: see [Observer.Hooks].
+func Open(ctx context.Context, opts *Options) (*Observer, error) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	o := &Observer{
+		facts: newFacts(), closed: make(chan struct{}),
+		groups: map[uint64]*group{}, waiting: map[uint64]chan peeked{},
+	}
+	var err error
+	if o.objs, err = load(ringSize(opts.RingBufferBytes), or(opts.MaxWatches, 8192), o.facts); err != nil {
+		return nil, err
+	}
+	o.hooks = newHookSet(o.objs, opts.skip)
+	if o.reader, err = ringbuf.NewReader(o.objs.events); err != nil {
+		o.objs.coll.Close()
+		return nil, explain("map the ring buffer", err)
+	}
+	go o.read()
+	if err := o.hooks.attachFixed(); err != nil {
+		_ = o.Close()
+		return nil, err
+	}
+	o.calibrateLandlock(ctx)
+	if err := o.canary(ctx); err != nil {
+		_ = o.Close()
+		return nil, err
+	}
+	return o, nil
+}
+
+func or(v, def int) int {
+	if v <= 0 {
+		return def
+	}
+	return v
+}
+
+// ringSize rounds up to what the kernel takes: a power of two of whole pages.
+func ringSize(n int) int {
+	n = max(or(n, 8<<20), os.Getpagesize())
+	return 1 << bits.Len(uint(n-1))
+}
+
+func newFacts() *kernelFacts {
+	f := &kernelFacts{}
+	n := possibleCPUs()
+	if n > len(f.cpus)*64 {
+		f.wideMask = fmt.Sprintf("the machine may have %d CPUs, of which %d can be read", n, len(f.cpus)*64)
+	}
+	for i := range min(n, len(f.cpus)*64) {
+		f.cpus[i/64] |= 1 << (i % 64)
+	}
+	return f
+}
+
+// Hooks lists the hooks, with what the canary showed of each.
+func (o *Observer) Hooks() []Hook {
+	o.hookMu.Lock()
+	defer o.hookMu.Unlock()
+	return o.hooks.list()
+}
+
+// KeepAttached keeps the hooks on the paths of system calls and page faults
+// attached until release is called, even while nothing is watched. Attaching
+// costs milliseconds, being attached some tens of nanoseconds on each system
+// call of the machine: use it around a batch.
+func (o *Observer) KeepAttached() (release func()) {
+	o.acquire()
+	return sync.OnceFunc(o.release)
+}
+
+func (o *Observer) acquire() {
+	o.hookMu.Lock()
+	defer o.hookMu.Unlock()
+	o.hooks.acquire()
+	o.noFault.Store(!o.hooks.seesFaults())
+}
+
+func (o *Observer) release() {
+	o.hookMu.Lock()
+	defer o.hookMu.Unlock()
+	o.hooks.release()
+}
+
+// Lost counts what the kernel could not deliver since Open.
+type Lost struct {
+	Events  uint64 `json:"events"`  // the ring buffer was full
+	Buffers uint64 `json:"buffers"` // no buffer was free to put a snapshot together
+	Watches uint64 `json:"watches"` // a process could not be watched: too many at once
+	Skipped uint64 `json:"skipped"` // the kernel did not run a program, because it was running already
+}
+
+// Total is the sum of all losses.
+func (l Lost) Total() uint64 { return l.Events + l.Buffers + l.Watches + l.Skipped }
+
+// Lost returns the losses since Open, of all watches together.
+func (o *Observer) Lost() Lost {
+	l := o.lostCounters()
+	for _, p := range o.objs.coll.Programs {
+		if i, err := p.Stats(); err == nil {
+			l.Skipped += i.RecursionMisses
+		}
+	}
+	return l
+}
+
+func (o *Observer) lostCounters() Lost {
+	var c bpf.ProbesCounters
+	if err := o.objs.counters.Get(&c); err != nil {
+		return Lost{Events: 1} // closed, or broken: certainly not "nothing lost"
+	}
+	return Lost{Events: c.Lost, Buffers: c.NoSlot, Watches: c.WatchesFull}
+}
+
+// Close detaches everything. Waiting calls return an error. It may be called
+// twice.
+func (o *Observer) Close() error {
+	o.mu.Lock()
+	if o.done {
+		o.mu.Unlock()
+		return nil
+	}
+	o.done = true
+	o.mu.Unlock()
+	o.hookMu.Lock()
+	o.hooks.close()
+	o.hookMu.Unlock()
+	err := o.reader.Close()
+	<-o.closed
+	o.objs.coll.Close()
+	return err
+}
+
+var errClosed = errors.New("observer is closed")
+
+// read is the one goroutine that empties the ring buffer.
+func (o *Observer) read() {
+	defer close(o.closed)
+	var rec ringbuf.Record
+	for {
+		err := o.reader.ReadInto(&rec)
+		switch {
+		case err == nil:
+			o.handle(rec.RawSample)
+		case errors.Is(err, ringbuf.ErrFlushed):
+		case errors.Is(err, ringbuf.ErrClosed):
+			return
+		default:
+			o.mu.Lock()
+			o.failed = err
+			o.mu.Unlock()
+			return
+		}
+	}
+}
+
+func (o *Observer) handle(b []byte) {
+	if len(b) < headSize {
+		return
+	}
+	h := readHead(b)
+	b = b[headSize:]
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch h.at {
+	case bpf.ProbesAtAT_MARK, bpf.ProbesAtAT_PEEK:
+		if ch := o.waiting[h.info]; ch != nil {
+			delete(o.waiting, h.info)
+			p := peeked{head: h}
+			if h.flags&bpf.ProbesHeadFlagHEAD_BODY != 0 {
+				p.body, p.err = splitBody(b, h.flags&bpf.ProbesHeadFlagHEAD_CODE != 0, o.facts)
+			}
+			ch <- p
+		}
+	default:
+		if g := o.groups[h.cookie]; g != nil {
+			g.event(&h, b)
+		}
+	}
+}
+
+// pollEvery is how often a waiting call looks whether its process is still
+// there. It matters only when the event of its end was lost, and for events
+// that the kernel does not wake the reader for.
+const pollEvery = 10 * time.Millisecond
+
+func (o *Observer) readerError() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.failed != nil {
+		return &Error{Op: "read events", Err: errors.Join(ErrEvidence, o.failed)}
+	}
+	return &Error{Op: "read events", Err: errClosed}
+}
+
+// kernelWatch returns the kernel's entry of a thread group.
+func (o *Observer) kernelWatch(tgid uint32) (w bpf.ProbesWatch, ok bool) {
+	err := o.objs.watches.Lookup(tgid, &w)
+	return w, err == nil
+}
+
+// faultHook reports whether entry faults can be seen. It is called with the
+// mutex held, so it must not take the hooks' one: the answer never changes.
+func (o *Observer) faultHook() bool { return o.noFault.Load() == false }

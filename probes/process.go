@@ -1,0 +1,233 @@
+package probes
+
+import (
+	"github.com/holdshort/holdshort/probes/bpf"
+)
+
+// process is one watched process, as the reader knows it. All of it is guarded
+// by the observer's mutex, except the two channels.
+type process struct {
+	g      *group
+	key    key
+	rec    Record
+	taken  bool
+	noExec bool // had not exec'd when the watch began
+	parent key  // its creator
+
+	exec       *body // the body at the last exec, which has the filters' instructions
+	pending    map[At]bool
+	seen       bool // an event of it has arrived
+	lostBefore uint64
+	ready      chan struct{} // closed when the record is complete
+	ended      chan struct{} // closed when the process has ended
+	isReady    bool
+}
+
+// process finds or makes the entry of a process.
+func (g *group) process(k key) *process {
+	if p := g.procs[k]; p != nil {
+		return p
+	}
+	p := &process{
+		g: g, key: k, pending: map[At]bool{},
+		ready: make(chan struct{}), ended: make(chan struct{}),
+		noExec: true,
+	}
+	p.rec.TGID, p.rec.StartNS = int(k.tgid), k.start
+	g.procs[k] = p
+	return p
+}
+
+// event takes one event of a process of this group.
+func (g *group) event(h *head, b []byte) {
+	p := g.process(key{h.tgid, h.start})
+	p.event(h, b)
+	if h.at == bpf.ProbesAtAT_FORK && g.born != nil {
+		close(g.born)
+		g.born = nil
+	}
+}
+
+func (p *process) event(h *head, b []byte) {
+	if !p.seen {
+		p.seen = true
+		if p.lostBefore == 0 {
+			p.lostBefore = h.lostAll
+		}
+	}
+	if h.pidHere != 0 {
+		p.rec.PID = int(h.pidHere)
+		p.g.newest[h.pidHere] = p
+	}
+	p.rec.Lost = max(p.rec.Lost, uint64(h.lost))
+	if h.at != bpf.ProbesAtAT_FORK {
+		p.rec.Execs = int(h.exec)
+	}
+	switch h.at {
+	case bpf.ProbesAtAT_FORK:
+		p.rec.Parent = int(h.parent)
+		p.parent = key{h.parent, h.info}
+		if s, ok := p.snapshot(AtCaller, h, b); ok {
+			s.PID, s.TGID, s.TID, s.StartNS = 0, int(h.parent), 0, h.info
+			p.rec.Caller = &s
+		}
+	case bpf.ProbesAtAT_EXEC:
+		p.giveUp("another exec came first", true)
+		if s, ok := p.snapshot(AtExec, h, b); ok {
+			p.exec = s.body
+			p.rec.Snapshots = append(p.rec.Snapshots, s)
+		}
+		for _, at := range []At{AtReturn, AtFirst} {
+			if p.g.opts.wants(at) {
+				p.pending[at] = true
+			}
+		}
+		if p.pending[AtFirst] && h.flags&bpf.ProbesHeadFlagHEAD_IP == 0 {
+			p.missing(AtFirst, "this kernel does not tell the entry address (no bpf_task_pt_regs, since Linux 5.15)", true)
+		}
+	case bpf.ProbesAtAT_RETURN:
+		p.add(AtReturn, h, b)
+	case bpf.ProbesAtAT_FIRST:
+		p.add(AtFirst, h, b)
+	case bpf.ProbesAtAT_NO_RETURN:
+		p.missing(AtReturn, "the return of execve was not seen: the hook at sys_exit did not fire", false)
+	case bpf.ProbesAtAT_NO_FIRST:
+		if p.g.o.faultHook() {
+			p.missing(AtFirst, "no page fault at the entry point: the page was mapped already, or the process ended before", true)
+		} else {
+			p.missing(AtFirst, "no hook at page faults", false)
+		}
+	case bpf.ProbesAtAT_EXIT:
+		if s, ok := p.snapshot(AtExit, h, b); ok {
+			p.rec.Snapshots = append(p.rec.Snapshots, s)
+		}
+		p.end(h.info&pfForkNoExec == 0)
+	}
+	p.settle()
+}
+
+// snapshot makes a snapshot of an event that carries a body.
+func (p *process) snapshot(at At, h *head, b []byte) (Snapshot, bool) {
+	if h.flags&bpf.ProbesHeadFlagHEAD_BODY == 0 {
+		return Snapshot{}, false
+	}
+	withCode := h.flags&bpf.ProbesHeadFlagHEAD_CODE != 0
+	// The usual case: nothing has changed, and one decoding serves all.
+	if !withCode && p.exec.same(b) {
+		return newSnapshot(at, h, p.exec), true
+	}
+	body, err := splitBody(b, withCode, p.g.o.facts)
+	if err != nil {
+		p.rec.Lost++
+		return Snapshot{}, false
+	}
+	if !withCode {
+		body.codeOf = p.exec
+	}
+	return newSnapshot(at, h, body), true
+}
+
+func (p *process) add(at At, h *head, b []byte) {
+	if s, ok := p.snapshot(at, h, b); ok {
+		p.rec.Snapshots = append(p.rec.Snapshots, s)
+	}
+	delete(p.pending, at)
+}
+
+func (p *process) missing(at At, why string, harmless bool) {
+	delete(p.pending, at)
+	p.rec.Missing = append(p.rec.Missing, Missing{At: at, Exec: p.rec.Execs, Why: why, Harmless: harmless})
+}
+
+// giveUp marks everything still pending as missing.
+func (p *process) giveUp(why string, firstHarmless bool) {
+	for _, at := range []At{AtReturn, AtFirst} {
+		if p.pending[at] {
+			p.missing(at, why, at == AtFirst && firstHarmless)
+		}
+	}
+}
+
+// end closes the account of a process. didExec says whether it ever exec'd.
+func (p *process) end(didExec bool) {
+	if p.rec.Ended {
+		return
+	}
+	p.giveUp("the process ended first", true)
+	if want := max(p.g.opts.Exec, 1); p.exec == nil {
+		switch {
+		case p.rec.Execs > 0:
+			p.rec.Missing = append(p.rec.Missing, Missing{At: AtExec, Exec: want, Why: "the process ended before that exec", Harmless: true})
+		case didExec && p.noExec:
+			p.rec.Missing = append(p.rec.Missing, Missing{At: AtExec, Exec: want, Why: "the process exec'd and the hook at sched_process_exec saw nothing of it"})
+		case didExec:
+			p.rec.Missing = append(p.rec.Missing, Missing{At: AtExec, Exec: want, Why: "the process ended and no exec was seen since the watch began"})
+		default:
+			p.rec.Missing = append(p.rec.Missing, Missing{At: AtExec, Exec: want, Why: "the process ended without an exec", Harmless: true})
+		}
+	}
+	p.rec.Ended = true
+	close(p.ended)
+}
+
+// vanish is the end of a process whose last event did not arrive.
+func (p *process) vanish() {
+	if p.rec.Ended {
+		return
+	}
+	p.rec.Lost = max(p.rec.Lost, 1)
+	p.giveUp("the process is gone and its events did not arrive", false)
+	if p.exec == nil {
+		p.rec.Missing = append(p.rec.Missing, Missing{At: AtExec, Exec: max(p.g.opts.Exec, 1), Why: "the process is gone and its events did not arrive"})
+	}
+	p.rec.Ended = true
+	close(p.ended)
+	p.settle()
+}
+
+// settle wakes those who wait, once nothing more is to come.
+func (p *process) settle() {
+	if p.isReady {
+		return
+	}
+	o := &p.g.opts
+	more := o.Exec == AllExecs || o.wants(AtExit) || p.exec == nil || len(p.pending) > 0
+	if more && !p.rec.Ended {
+		return
+	}
+	p.isReady = true
+	close(p.ready)
+}
+
+// record copies the record, so that later events do not change it.
+func (p *process) record() *Record {
+	p.g.o.mu.Lock()
+	defer p.g.o.mu.Unlock()
+	r := p.rec
+	r.Snapshots = append([]Snapshot(nil), p.rec.Snapshots...)
+	r.Missing = append([]Missing(nil), p.rec.Missing...)
+	for _, at := range []At{AtReturn, AtFirst} {
+		if p.pending[at] {
+			r.Missing = append(r.Missing, Missing{At: at, Exec: r.Execs, Why: "not yet"})
+		}
+	}
+	if !p.isReady && p.exec == nil && !p.rec.Ended {
+		r.Missing = append(r.Missing, Missing{At: AtExec, Exec: max(p.g.opts.Exec, 1), Why: "not yet"})
+	}
+	if now := p.g.o.lostCounters().Total(); now > p.lostBefore {
+		r.LostElsewhere = now - p.lostBefore - min(r.Lost, now-p.lostBefore)
+	}
+	return &r
+}
+
+func (p *process) descendsFrom(a *process) bool {
+	for range 64 {
+		if p.parent == a.key {
+			return true
+		}
+		if p = p.g.procs[p.parent]; p == nil {
+			return false
+		}
+	}
+	return false
+}
