@@ -45,6 +45,12 @@ func TestNoFloorNoFigures(t *testing.T) {
 	err := latency(&settings{perCase: time.Second, rounds: 1}, newResults(io.Discard), "case", namespaceSets[0],
 		[]contestant{skipped{floorName, errors.New("gone")}})
 	if err == nil {
-		t.Error("a case without its floor was accepted")
+		t.Error("a floor that cannot launch at all was accepted")
+	}
+	r := newResults(io.Discard)
+	err = latency(&settings{perCase: time.Second, rounds: 1}, r, "case", namespaceSets[1],
+		[]contestant{skipped{floorName, errors.New("not permitted")}})
+	if err != nil || len(r.Rows) != 1 || r.Rows[0].Skipped != "not permitted" {
+		t.Errorf("err %v, rows %+v; want one that is skipped", err, r.Rows)
 	}
 }
