@@ -35,8 +35,12 @@ func same(a, b *posture.Posture) bool {
 	if a == b {
 		return true
 	}
+	one := []*posture.Posture{b}
 	for f := range table {
 		o := table[f].ops
+		if o.agree(a, one) {
+			continue
+		}
 		x, _ := o.known(a)
 		y, _ := o.known(b)
 		if x != y || x && !o.equal(a, b) {

@@ -32,6 +32,13 @@ func (e *Expectation) Request() *request.Request { return e.req }
 // shared.
 func (e *Expectation) Beyond() []Beyond { return e.beyond }
 
+// Holds reports whether the field is known in all the postures and everywhere
+// what is wanted. It is the short way for what is nearly always the case; where
+// it says no, [Expectation.Compare] says what is the matter, if anything.
+func (e *Expectation) Holds(f Field, seen []*posture.Posture) bool {
+	return e.rules[f].pred == isEqual && e.rlimitsAsked == 0 && table[f].ops.agree(&e.want, seen)
+}
+
 // Compare judges one field of an observed posture. The second result says why,
 // where that is not obvious from wanted and observed value.
 func (e *Expectation) Compare(f Field, got *posture.Posture) (Outcome, string) {
@@ -208,8 +215,7 @@ func (e *Expectation) filtered(got *posture.Posture) (Outcome, string) {
 	case len(after) > len(before)+1:
 		return Stronger, fmt.Sprintf("%d filters were added, not one", len(after)-len(before))
 	}
-	old := after[1:]
-	if !equalFilters(&before, &old) {
+	if !equalFilters(before, after[1:]) {
 		return Leaked, "the caller's own filters are not beneath it"
 	}
 	f := &after[0]

@@ -105,7 +105,7 @@ func put[T any](b *builder, f Field, at *posture.Value[T], v T, class Class, sou
 
 // puzzle states that something is wanted which is not known.
 func (b *builder) puzzle(f Field, class Class, source, why string) {
-	f.forget(b.w, why)
+	f.Forget(b.w, why)
 	b.rule(f, class, source)
 }
 

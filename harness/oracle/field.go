@@ -146,8 +146,8 @@ func (f Field) Equal(a, b *posture.Posture) bool { return table[f].ops.equal(a, 
 // copyTo takes the field over, with its reason if it is not known.
 func (f Field) copyTo(dst, src *posture.Posture) { table[f].ops.copy(dst, src) }
 
-// forget marks the field as unknown.
-func (f Field) forget(p *posture.Posture, why string) { table[f].ops.forget(p, why) }
+// Forget marks the field as unknown.
+func (f Field) Forget(p *posture.Posture, why string) { table[f].ops.forget(p, why) }
 
 // order is how an observed value stands to a wanted one.
 type order int8
@@ -163,6 +163,8 @@ const (
 type ops interface {
 	known(*posture.Posture) (bool, string)
 	equal(a, b *posture.Posture) bool
+	// agree: a and all of bs know the field and say the same of it.
+	agree(a *posture.Posture, bs []*posture.Posture) bool
 	order(want, got *posture.Posture) order
 	value(*posture.Posture) any
 	copy(dst, src *posture.Posture)
@@ -172,7 +174,7 @@ type ops interface {
 // of makes the ops of one Value.
 type of[T any] struct {
 	at  func(*posture.Posture) *posture.Value[T]
-	eq  func(a, b *T) bool
+	eq  func(a, b T) bool
 	cmp func(want, got T) order // nil: no value is stricter than another
 }
 
@@ -187,7 +189,18 @@ func (o of[T]) known(p *posture.Posture) (bool, string) {
 func (o of[T]) equal(a, b *posture.Posture) bool {
 	x, _ := o.at(a).Get()
 	y, _ := o.at(b).Get()
-	return o.eq(&x, &y)
+	return o.eq(x, y)
+}
+
+func (o of[T]) agree(a *posture.Posture, bs []*posture.Posture) bool {
+	x, ok := o.at(a).Get()
+	for _, b := range bs {
+		y, known := o.at(b).Get()
+		if !known || !o.eq(x, y) {
+			return false
+		}
+	}
+	return ok
 }
 
 func (o of[T]) order(want, got *posture.Posture) order {
@@ -212,19 +225,32 @@ func (o of[T]) copy(dst, src *posture.Posture) { *o.at(dst) = *o.at(src) }
 func (o of[T]) forget(p *posture.Posture, why string) { *o.at(p) = posture.Unreadable[T](why) }
 
 func scalar[T comparable](at func(*posture.Posture) *posture.Value[T], cmp func(want, got T) order) ops {
-	return of[T]{at, func(a, b *T) bool { return *a == *b }, cmp}
+	return plain[T]{of[T]{at, func(a, b T) bool { return a == b }, cmp}}
+}
+
+// plain is for values that the language itself can compare.
+type plain[T comparable] struct{ of[T] }
+
+func (o plain[T]) agree(a *posture.Posture, bs []*posture.Posture) bool {
+	x := o.at(a)
+	for _, b := range bs {
+		if *o.at(b) != *x {
+			return false
+		}
+	}
+	return x.IsKnown()
 }
 
 func list[T comparable](at func(*posture.Posture) *posture.Value[[]T]) ops {
 	return of[[]T]{at, equalLists[T], nil}
 }
 
-func equalLists[T comparable](a, b *[]T) bool {
-	if len(*a) != len(*b) {
+func equalLists[T comparable](a, b []T) bool {
+	if len(a) != len(b) {
 		return false
 	}
-	for i := range *a {
-		if (*a)[i] != (*b)[i] {
+	for i := range a {
+		if a[i] != b[i] {
 			return false
 		}
 	}
@@ -247,6 +273,15 @@ func (n rlimit) get(p *posture.Posture) posture.Rlimit {
 }
 
 func (n rlimit) equal(a, b *posture.Posture) bool { return n.get(a) == n.get(b) }
+
+func (n rlimit) agree(a *posture.Posture, bs []*posture.Posture) bool {
+	for _, b := range bs {
+		if b.Rlimits != a.Rlimits && (!b.Rlimits.IsKnown() || !n.equal(a, b)) {
+			return false
+		}
+	}
+	return a.Rlimits.IsKnown()
+}
 
 func (n rlimit) order(want, got *posture.Posture) order {
 	w, g := n.get(want), n.get(got)

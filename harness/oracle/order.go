@@ -109,19 +109,19 @@ func within(a, b []uint64) bool {
 }
 
 // equalMasks compares bit masks, trailing zero words aside.
-func equalMasks(a, b *[]uint64) bool { return within(*a, *b) && within(*b, *a) }
+func equalMasks(a, b []uint64) bool { return within(a, b) && within(b, a) }
 
 // equalMaps compares id maps as the sets that they are: the kernel sorts long
 // ones and keeps the order of short ones.
-func equalMaps(a, b *[]posture.IDExtent) bool {
+func equalMaps(a, b []posture.IDExtent) bool {
 	if equalLists(a, b) {
 		return true
 	}
-	if len(*a) != len(*b) {
+	if len(a) != len(b) {
 		return false
 	}
-	for _, e := range *a {
-		if !contains(*b, e) {
+	for _, e := range a {
+		if !contains(b, e) {
 			return false
 		}
 	}
@@ -147,15 +147,15 @@ func mapOrder(want, got []posture.IDExtent) order {
 
 func equalFilter(a, b *posture.Filter) bool {
 	return a.Log == b.Log && a.WaitKillable == b.WaitKillable && a.HasNotifier == b.HasNotifier &&
-		equalLists(&a.Instructions, &b.Instructions)
+		equalLists(a.Instructions, b.Instructions)
 }
 
-func equalFilters(a, b *[]posture.Filter) bool {
-	if len(*a) != len(*b) {
+func equalFilters(a, b []posture.Filter) bool {
+	if len(a) != len(b) {
 		return false
 	}
-	for i := range *a {
-		if !equalFilter(&(*a)[i], &(*b)[i]) {
+	for i := range a {
+		if !equalFilter(&a[i], &b[i]) {
 			return false
 		}
 	}
@@ -174,7 +174,7 @@ func filterOrder(want, got []posture.Filter) order {
 
 // equalFiles compares descriptors by number and by what they refer to. An
 // inode of zero in a is not looked at: not every wanted file is known so well.
-func equalFiles(a, b *posture.Files) bool {
+func equalFiles(a, b posture.Files) bool {
 	if len(a.Open) != len(b.Open) || a.Truncated != b.Truncated {
 		return false
 	}

@@ -1,0 +1,277 @@
+package harness
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/moby/sys/capability"
+
+	"github.com/holdshort/holdshort/harness/oracle"
+	"github.com/holdshort/holdshort/probes/posture"
+)
+
+// Style is how a report looks on a terminal. The zero Style is plain text: what
+// a file, or a terminal with NO_COLOR set, gets.
+type Style struct {
+	Color bool
+	// Width is that of the screen in columns; 0 means 80.
+	Width int
+	// Verbose lists every check, not only what is worth a look.
+	Verbose bool
+}
+
+const maxLines = 8 // of each section, so that the whole fits one screen
+
+// Text writes the report for people: the verdict, then findings, then what
+// could not be seen, then what held.
+func (r *Report) Text(w io.Writer, s Style) error {
+	if s.Width <= 0 {
+		s.Width = 80
+	}
+	p := &printer{style: s}
+	p.head(r)
+	p.section("findings", "31", r.Checks, func(c *CheckReport) bool { return c.Outcome.Finding() })
+	p.section("no evidence", "33", r.Checks, func(c *CheckReport) bool {
+		return c.Outcome == oracle.Unobservable && (s.Verbose || c.Class == oracle.Requested.String())
+	})
+	p.notes(r)
+	p.held(r)
+	p.tail(r)
+	_, err := io.WriteString(w, p.b.String())
+	return err
+}
+
+type printer struct {
+	b     strings.Builder
+	style Style
+}
+
+func (p *printer) paint(code, text string) string {
+	if !p.style.Color {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+// line writes one line, cut to the screen's width.
+func (p *printer) line(text string) {
+	if r := []rune(text); len(r) > p.style.Width {
+		text = string(r[:p.style.Width-1]) + "…"
+	}
+	p.b.WriteString(text + "\n")
+}
+
+func (p *printer) head(r *Report) {
+	color := map[Verdict]string{Constrained: "32", Violated: "31", Unknown: "33"}[r.Verdict]
+	what := strings.Join(r.Workload.Argv, " ")
+	rest := fmt.Sprintf("  %s  (%s, Linux %s)", what, r.Engine, r.Kernel)
+	if n := p.style.Width - len(r.Verdict); len(rest) > n {
+		rest = cut(rest, n)
+	}
+	p.b.WriteString(p.paint("1;"+color, string(r.Verdict)) + rest + "\n")
+	for _, why := range r.Reasons {
+		p.line("  " + why)
+	}
+}
+
+func (p *printer) section(title, color string, checks []CheckReport, match func(*CheckReport) bool) {
+	n := 0
+	for i := range checks {
+		c := &checks[i]
+		if !match(c) {
+			continue
+		}
+		if n == 0 {
+			p.b.WriteString(p.paint("1", title) + "\n")
+		}
+		if n++; n > maxLines && !p.style.Verbose {
+			continue
+		}
+		p.check(c, color)
+	}
+	if n > maxLines && !p.style.Verbose {
+		p.line(fmt.Sprintf("  … and %d more; the JSON report has all of them", n-maxLines))
+	}
+}
+
+func (p *printer) check(c *CheckReport, color string) {
+	outcome := fmt.Sprintf("  %-12s", c.Outcome)
+	text := fmt.Sprintf("%-26s", c.Field)
+	if c.Outcome == oracle.Unobservable {
+		text += " " + c.Why
+	} else {
+		text += " wanted " + show(c.Want) + ", got " + show(c.Got)
+		if c.At != "" {
+			text += " at " + string(c.At)
+		}
+	}
+	p.b.WriteString(p.paint(color, outcome) + " " + cut(text, p.style.Width-len(outcome)-1) + "\n")
+	if c.Why != "" && c.Outcome != oracle.Unobservable {
+		p.line("               " + c.Why)
+	}
+}
+
+func (p *printer) notes(r *Report) {
+	n := 0
+	for i := range r.Checks {
+		c := &r.Checks[i]
+		if c.Note == "" {
+			continue
+		}
+		if n++; n == 1 {
+			p.b.WriteString(p.paint("1", "notes") + "\n")
+		}
+		p.line("  " + c.Field + ": " + c.Note)
+	}
+}
+
+// held tells what was asked for and held, by part of the request.
+func (p *printer) held(r *Report) {
+	asked, kept := 0, 0
+	var names []string
+	seen := map[string]bool{}
+	for i := range r.Checks {
+		c := &r.Checks[i]
+		if c.Outcome != oracle.Equal {
+			continue
+		}
+		if c.Class != oracle.Requested.String() {
+			kept++
+			continue
+		}
+		asked++
+		if name, _, _ := strings.Cut(c.Source, ","); !seen[name] {
+			seen[name] = true
+			names = append(names, name)
+		}
+	}
+	if asked+kept == 0 {
+		return
+	}
+	p.b.WriteString(p.paint("1", "held") + "\n")
+	if asked > 0 {
+		p.wrap(fmt.Sprintf("%d asked for: %s", asked, strings.Join(names, ", ")))
+	}
+	if kept > 0 {
+		p.line(fmt.Sprintf("  %d not asked for, as the caller's or as promised", kept))
+	}
+}
+
+// wrap breaks a text at spaces, in at most four lines.
+func (p *printer) wrap(text string) {
+	width := p.style.Width - 2
+	for n := 0; text != ""; n++ {
+		if len(text) <= width || n == 3 {
+			p.line("  " + text)
+			return
+		}
+		i := strings.LastIndexByte(text[:width+1], ' ')
+		if i <= 0 {
+			i = width
+		}
+		p.line("  " + text[:i])
+		text = strings.TrimPrefix(text[i:], " ")
+	}
+}
+
+func (p *printer) tail(r *Report) {
+	var when []string
+	for _, s := range r.Snapshots {
+		w := string(s.At)
+		if s.NSSinceProceed > 0 {
+			w += fmt.Sprintf(" +%dµs", s.NSSinceProceed/1000)
+		}
+		if s.IPIsEntry != nil && *s.IPIsEntry {
+			w += " (at the entry)"
+		}
+		when = append(when, w)
+	}
+	if len(when) == 0 {
+		when = []string{"never"}
+	}
+	p.line("seen: " + strings.Join(when, ", "))
+	switch w := r.Workload; {
+	case w.Signal != 0:
+		p.line(fmt.Sprintf("workload: pid %d, killed by signal %d", w.HostPID, w.Signal))
+	case w.HostPID != 0:
+		p.line(fmt.Sprintf("workload: pid %d, exited %d", w.HostPID, w.ExitCode))
+	}
+}
+
+func cut(s string, n int) string {
+	if r := []rune(s); len(r) > n && n > 0 {
+		return string(r[:n-1]) + "…"
+	}
+	return s
+}
+
+// show puts a value into a few words.
+func show(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "nothing"
+	case posture.CapSet:
+		return capNames(v)
+	case posture.Namespace:
+		return fmt.Sprint(v.Inode)
+	case posture.Files:
+		fds := make([]string, len(v.Open))
+		for i, f := range v.Open {
+			fds[i] = fmt.Sprint(f.FD)
+		}
+		return "fds " + strings.Join(fds, " ")
+	case []posture.Filter:
+		return fmt.Sprintf("%d filters", len(v))
+	case posture.Rlimit:
+		return limit(v.Soft) + "/" + limit(v.Hard)
+	case string:
+		return fmt.Sprintf("%q", v)
+	case map[string]any:
+		if not, ok := v["not"]; ok {
+			return "a new one, not " + show(not)
+		}
+		if _, ok := v["policy"]; ok {
+			return "the policy"
+		}
+		for _, k := range []string{"within", "at_least", "unknown"} {
+			if x, ok := v[k]; ok {
+				return strings.ReplaceAll(k, "_", " ") + " " + show(x)
+			}
+		}
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return string(b)
+}
+
+func limit(n uint64) string {
+	if n == ^uint64(0) {
+		return "unlimited"
+	}
+	return fmt.Sprint(n)
+}
+
+func capNames(s posture.CapSet) string {
+	if s == 0 {
+		return "no capabilities"
+	}
+	var names []string
+	for n := range 64 {
+		if s>>n&1 == 0 {
+			continue
+		}
+		name := capability.Cap(n).String()
+		if name == "unknown" {
+			name = fmt.Sprintf("cap_%d", n)
+		}
+		names = append(names, strings.ToUpper(name))
+	}
+	if len(names) > 6 {
+		return fmt.Sprintf("%d capabilities (%#x)", len(names), uint64(s))
+	}
+	return strings.Join(names, "+")
+}
