@@ -22,7 +22,7 @@ func latency(s *settings, r *results, title string, ns namespaces, all []contest
 		size[i], why[i] = calibrate(c, ns, s.perCase/time.Duration(s.rounds))
 	}
 	if why[0] != nil {
-		return fmt.Errorf("%s: %w", all[0].Name(), why[0])
+		return noFloor(r, title, ns, why[0])
 	}
 	order := rand.New(rand.NewPCG(1, 1))
 	for range s.rounds {

@@ -31,7 +31,7 @@ func main() {
 	}
 	s.rounds, s.parked, s.heaps, s.inFlight = 30, 1000, []int{10, 1024}, []int{1, 2, 4, 8, 16, 32}
 	if *short {
-		s.perCase, s.rounds, s.parked, s.heaps, s.inFlight = 200*time.Millisecond, 5, 50, []int{10, 64}, []int{1, 4}
+		s.perCase, s.rounds, s.parked, s.heaps, s.inFlight = 200*time.Millisecond, 5, 200, []int{10, 64}, []int{1, 4}
 	}
 	if err := run(&s, *jsonPath); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
