@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/holdshort/holdshort/checkpoint"
+	"github.com/holdshort/holdshort/probes"
 )
 
 // ours are holdshort's own ways to launch.
@@ -29,7 +30,57 @@ func ours(s *settings) []contestant {
 			}
 			return outcome(w.Wait(ctx))
 		}},
+		observed(s),
 	}
+}
+
+// observed launches under the eyes of the kernel: snapshots at exec, return and
+// first instruction, read back, for each launch. The hooks stay attached for
+// the whole case, so all contestants pay their few nanoseconds for each system
+// call; turning them on and off would hit whoever is next much harder.
+//
+// It has a launcher of its own, since all children of that one are watched.
+func observed(s *settings) contestant {
+	const name = "holdshort, observed"
+	ctx := context.Background()
+	l, err := checkpoint.New(ctx)
+	if err != nil {
+		return skipped{name, err}
+	}
+	o, err := probes.Open(ctx, nil)
+	if err != nil {
+		l.Close()
+		return skipped{name, err}
+	}
+	children, err := o.WatchChildrenOf(ctx, l.AgentPID(), nil)
+	if err != nil {
+		o.Close()
+		l.Close()
+		return skipped{name, err}
+	}
+	return &inProcess{name: name, launch: func(ns namespaces) error {
+		w, err := l.Start(ctx, config(s.workload, ns), nil)
+		if err != nil {
+			return err
+		}
+		watch, err := children.Take(ctx, w.HostPID())
+		if err != nil {
+			return err
+		}
+		defer watch.Close()
+		record, err := watch.Record(ctx)
+		if err != nil {
+			return err
+		}
+		if !record.Complete() || record.Snapshot(probes.AtExec) == nil {
+			return fmt.Errorf("evidence is missing: %+v", record.Missing)
+		}
+		return outcome(w.Wait(ctx))
+	}, close: func() {
+		children.Close()
+		o.Close()
+		l.Close()
+	}}
 }
 
 func outcome(r checkpoint.Result, err error) error {
