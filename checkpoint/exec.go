@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// candidates are the paths that execve is tried with.
-func (c *Config) candidates() []string {
+// Candidates are the paths that execve is tried with, in order.
+func (c *Config) Candidates() []string {
 	path := c.Path
 	if path == "" {
 		path = c.Args[0]
@@ -36,7 +36,7 @@ func (c *Config) candidates() []string {
 // the last one's errno is the answer, unless an earlier one was there but not
 // executable.
 func (p *plan) exec() {
-	all := p.cfg.candidates()
+	all := p.cfg.Candidates()
 	args, env := agent.L(p.cfg.Args), agent.L(p.cfg.Env)
 	for i, path := range all {
 		op := agent.Sys(unix.SYS_EXECVE, agent.S(path), args, env)

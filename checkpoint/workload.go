@@ -329,6 +329,17 @@ func (w *Workload) Signal(sig syscall.Signal) error {
 	return err
 }
 
+// Kill sends SIGKILL through the agent, in any state; a workload that has ended
+// is left alone. The result then says in which state it was killed.
+func (w *Workload) Kill() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.state.ended() {
+		return nil
+	}
+	return w.launched.Kill(unix.SIGKILL)
+}
+
 // Wait returns how the workload ended. Any number of goroutines may wait, also
 // after the end. If ctx ends first the workload is left alone.
 func (w *Workload) Wait(ctx context.Context) (Result, error) {

@@ -1,0 +1,309 @@
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/holdshort/holdshort/checkpoint"
+	"github.com/holdshort/holdshort/harness/engine"
+	"github.com/holdshort/holdshort/harness/oracle"
+	"github.com/holdshort/holdshort/harness/request"
+	"github.com/holdshort/holdshort/probes"
+	"github.com/holdshort/holdshort/probes/posture"
+	"golang.org/x/sys/unix"
+)
+
+// RunnerOptions are the settings of a [Runner]; the zero value is a good choice.
+type RunnerOptions struct {
+	// Unobserved launches without probes: every verdict is unknown.
+	Unobserved bool
+	// Probes are the observer's settings; nil is a good choice.
+	Probes *probes.Options
+}
+
+// Runner launches requests through the checkpoint, observes each, and judges
+// it. Its methods may be called from several goroutines.
+type Runner struct {
+	launcher *checkpoint.Launcher
+	observer *probes.Observer
+	children *probes.Children
+	release  func()
+	machine  *machine
+
+	// ProbesErr says why there is no observer; every verdict is then unknown.
+	ProbesErr error
+
+	// The tests of this package plant faults with these: tamper changes what
+	// is launched behind the request's back, parked acts on the workload
+	// directly before it proceeds.
+	tamper func(*checkpoint.Config, *checkpoint.Options)
+	parked func(*checkpoint.Workload)
+}
+
+// NewRunner starts the agent and, unless told otherwise, the observer. That
+// the observer cannot be opened here is no error: see [Runner.ProbesErr].
+func NewRunner(ctx context.Context, opts *RunnerOptions) (*Runner, error) {
+	if opts == nil {
+		opts = &RunnerOptions{}
+	}
+	m, err := readMachine()
+	if err != nil {
+		return nil, err
+	}
+	l, err := checkpoint.New(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := &Runner{launcher: l, machine: m}
+	if opts.Unobserved {
+		r.ProbesErr = errors.New("observation was not asked for")
+		return r, nil
+	}
+	if err := r.observe(ctx, opts.Probes); err != nil {
+		r.ProbesErr = err
+	}
+	return r, nil
+}
+
+func (r *Runner) observe(ctx context.Context, opts *probes.Options) error {
+	o, err := probes.Open(ctx, opts)
+	if err != nil {
+		return err
+	}
+	want := []probes.At{probes.AtCaller, probes.AtReturn, probes.AtFirst, probes.AtExit}
+	c, err := o.WatchChildrenOf(ctx, r.launcher.AgentPID(), &probes.WatchOptions{Want: want})
+	if err != nil {
+		o.Close()
+		return err
+	}
+	r.observer, r.children, r.release = o, c, o.KeepAttached()
+	return nil
+}
+
+// Hooks lists the observer's hooks; none without one.
+func (r *Runner) Hooks() []probes.Hook {
+	if r.observer == nil {
+		return nil
+	}
+	return r.observer.Hooks()
+}
+
+// Launcher is the checkpoint that the runner uses.
+func (r *Runner) Launcher() *checkpoint.Launcher { return r.launcher }
+
+// Close ends observer and agent, and with it every workload still there.
+func (r *Runner) Close() error {
+	err := r.launcher.Close()
+	if r.observer != nil {
+		r.release()
+		err = errors.Join(err, r.children.Close(), r.observer.Close())
+	}
+	return err
+}
+
+// Case is one launch and what was found.
+type Case struct {
+	*Result
+	Meta   Meta
+	Launch checkpoint.Result
+}
+
+// Report writes the case down.
+func (c *Case) Report() *Report { return NewReport(c.Result, c.Meta) }
+
+// Run launches req, waits until it has ended, and judges it. A request that the
+// kernel or the checkpoint refuses is a case too, with the verdict unknown; the
+// error is then in Launch. An error is returned for what is wrong with the
+// request itself, or with the machine.
+//
+// If ctx ends first the workload is killed and judged as far as it was seen.
+func (r *Runner) Run(ctx context.Context, req *request.Request, opts *checkpoint.Options) (*Case, error) {
+	if opts == nil {
+		opts = &checkpoint.Options{}
+	}
+	cfg, err := engine.Config(req, r.machine.engine())
+	if err != nil {
+		return nil, err
+	}
+	run := &launch{r: r, req: req, cfg: cfg, opts: opts, asked: *opts}
+	run.meta = Meta{Kernel: r.machine.release, Engine: "native", Workload: Workload{Argv: req.Process().Args}}
+	if r.tamper != nil {
+		o := *opts
+		run.opts = &o
+		r.tamper(cfg, run.opts)
+	}
+	return run.run(ctx)
+}
+
+// launch is one Run under way.
+type launch struct {
+	r     *Runner
+	req   *request.Request
+	cfg   *checkpoint.Config
+	opts  *checkpoint.Options
+	asked checkpoint.Options // before any tampering
+	meta  Meta
+
+	begun    int64 // CLOCK_MONOTONIC when it was released
+	facts    oracle.Facts
+	prog     oracle.Program
+	evidence []Evidence
+}
+
+func (l *launch) run(ctx context.Context) (*Case, error) {
+	beyond := oracle.Asked(l.req)
+	if err := l.foresee(); err != nil {
+		return nil, err
+	}
+	var w *checkpoint.Workload
+	var err error
+	if len(beyond) > 0 || l.r.parked != nil || l.cfg.Cgroup.Create {
+		w, err = l.inSteps(ctx, beyond)
+	} else {
+		l.begun = monotonic()
+		w, err = l.r.launcher.Go(ctx, l.cfg, l.opts)
+	}
+	if w == nil {
+		return l.refused(err)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = w.Kill() })
+	defer stop()
+	res, _ := w.Wait(context.Background())
+	l.ended(&res)
+	if res.State == checkpoint.Failed {
+		return l.refused(res.Err)
+	}
+	return l.judge(w, res)
+}
+
+// inSteps stops at the checkpoint, to look at what only the parked workload
+// shows.
+func (l *launch) inSteps(ctx context.Context, beyond []oracle.Beyond) (*checkpoint.Workload, error) {
+	w, err := l.r.launcher.Spawn(ctx, l.cfg, l.opts)
+	if err != nil {
+		return nil, err
+	}
+	h := held{pid: w.HostPID(), cfg: l.cfg, own: len(l.req.Ext.Cgroup.Limits)}
+	l.evidence = h.gather(beyond)
+	l.resolve("/proc/" + strconv.Itoa(w.HostPID()) + "/root")
+	l.cgroups()
+	if l.r.parked != nil {
+		l.r.parked(w)
+	}
+	l.begun = monotonic()
+	_ = w.Proceed(ctx) // what went wrong is in the result
+	return w, nil
+}
+
+func (l *launch) ended(res *checkpoint.Result) {
+	l.meta.Workload.HostPID = res.HostPID
+	l.meta.Workload.ExitCode = res.ExitCode
+	l.meta.Workload.Signal = int(res.Signal)
+}
+
+// refused is the case of a launch that did not come about.
+func (l *launch) refused(err error) (*Case, error) {
+	var e *checkpoint.Error
+	if !errors.As(err, &e) || errors.Is(err, checkpoint.ErrAgentDied) {
+		return nil, err
+	}
+	exp := oracle.Expect(l.req, &posture.Posture{}, l.r.machine.features(l)).With(&l.facts)
+	return &Case{Result: Refuse(exp, string(e.Stage), e.Error()), Meta: l.meta, Launch: checkpoint.Result{State: checkpoint.Failed, Err: err}}, nil
+}
+
+// judge compares what was seen with what had to be.
+func (l *launch) judge(w *checkpoint.Workload, res checkpoint.Result) (*Case, error) {
+	rec, err := l.record(res.HostPID)
+	caller := &posture.Posture{}
+	var snaps []Snapshot
+	var lost uint64
+	if rec != nil {
+		snaps, lost = l.snapshots(rec)
+		if rec.Caller != nil {
+			caller = rec.Caller.Posture()
+			l.facts.Parent = posture.Known(uint32(rec.Caller.TGID))
+		}
+		l.facts.PID = posture.Known(uint32(rec.TGID))
+		l.meta.Workload.PID = insidePID(snaps)
+	}
+	exp := oracle.Expect(l.req, caller, l.r.machine.features(l)).With(&l.facts)
+	result := Judge(exp, snaps, l.evidence, lost)
+	if err != nil && result.Verdict == Unknown {
+		cause := EvidenceLost
+		if l.r.observer == nil {
+			cause = CannotObserve
+			result.Cause = NoCause
+		}
+		result.doubt(cause, err.Error())
+	}
+	return &Case{Result: result, Meta: l.meta, Launch: res}, nil
+}
+
+// record takes what the kernel said about the workload.
+func (l *launch) record(pid int) (*probes.Record, error) {
+	if l.r.observer == nil {
+		return nil, fmt.Errorf("not observed: %w", l.r.ProbesErr)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	w, err := l.r.children.Take(ctx, pid)
+	if err != nil {
+		return nil, err
+	}
+	defer w.Close()
+	return w.Final(ctx)
+}
+
+func (l *launch) snapshots(rec *probes.Record) ([]Snapshot, uint64) {
+	snaps := make([]Snapshot, 0, len(rec.Snapshots))
+	for i := range rec.Snapshots {
+		s := &rec.Snapshots[i]
+		n := Snapshot{At: At(s.At), Posture: s.Posture(), NSSinceProceed: int64(s.TimeNS) - l.begun}
+		if s.IPKnown {
+			n.IPIsEntry = posture.Known(s.IPIsEntry)
+		} else {
+			n.IPIsEntry = posture.Unreadable[bool]("this kernel does not show the saved registers")
+		}
+		snaps = append(snaps, n)
+	}
+	lost := rec.Lost
+	for _, m := range rec.Missing {
+		if !m.Harmless {
+			lost++
+		}
+	}
+	return snaps, lost
+}
+
+func insidePID(snaps []Snapshot) int {
+	for _, s := range snaps {
+		if n, ok := s.Posture.Process.PIDInside.Get(); ok {
+			return int(n)
+		}
+	}
+	return 0
+}
+
+func monotonic() int64 {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
+	return ts.Nano()
+}
+
+// fileFact identifies an open file.
+func fileFact(number int, f *os.File) (posture.File, error) {
+	var st unix.Stat_t
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return posture.File{}, err
+	}
+	var e error
+	if err := raw.Control(func(fd uintptr) { e = unix.Fstat(int(fd), &st) }); err != nil {
+		return posture.File{}, err
+	}
+	return posture.File{FD: int32(number), Inode: posture.Inode{Dev: st.Dev, Ino: st.Ino}}, e
+}
