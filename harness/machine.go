@@ -86,6 +86,9 @@ func (m *machine) cgroups() {
 	m.host.CgroupV1 = map[string]string{}
 	for _, i := range mounts {
 		if i.FSType == "cgroup2" {
+			if m.host.CgroupV2 != "" {
+				continue // the same hierarchy, mounted again
+			}
 			m.host.CgroupV2 = i.Mountpoint
 			b, _ := os.ReadFile(filepath.Join(i.Mountpoint, "cgroup.controllers"))
 			m.host.ControllersV2 = strings.Fields(string(b))
@@ -98,8 +101,9 @@ func (m *machine) cgroups() {
 			}
 		}
 		for _, c := range here {
-			m.host.CgroupV1[c] = i.Mountpoint
-			m.together[c] = here
+			if m.host.CgroupV1[c] == "" {
+				m.host.CgroupV1[c], m.together[c] = i.Mountpoint, here
+			}
 		}
 	}
 	if files, _ := filepath.Glob(m.host.CgroupV1["hugetlb"] + "/hugetlb.*.rsvd.*"); len(files) > 0 {

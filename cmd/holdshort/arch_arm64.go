@@ -1,0 +1,5 @@
+package main
+
+import specs "github.com/opencontainers/runtime-spec/specs-go"
+
+func nativeArchitectures() []specs.Arch { return []specs.Arch{specs.ArchAARCH64, specs.ArchARM} }
