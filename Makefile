@@ -29,7 +29,7 @@ lint: ## golangci-lint and shellcheck
 	@scripts/deps.sh lint
 	@scripts/lint.sh
 
-fmt: ## format Go, C and shell in place
+fmt: ## format Go and C in place
 	@scripts/lint.sh --fix
 
 generate: ## rebuild the agent and the BPF objects (clang 14)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lints Go, shell and C; --fix formats them in place.
+# Lints Go and shell; --fix formats Go and C in place.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 golangci() { go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 "$@"; }
