@@ -29,7 +29,7 @@ lint: ## golangci-lint and shellcheck
 	@scripts/deps.sh lint
 	@scripts/lint.sh
 
-fmt: ## format Go and C in place
+fmt: ## format Go and C in place, and mend what the linters can mend
 	@scripts/lint.sh --fix
 
 generate: ## rebuild the agent and the BPF objects (clang 14)
