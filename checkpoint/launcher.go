@@ -112,6 +112,7 @@ func (l *Launcher) Run(ctx context.Context, cfg *Config, opts *Options) (Result,
 	if err != nil {
 		return Result{}, err
 	}
+	w.launched.Spin()
 	select {
 	case <-w.done:
 	case <-ctx.Done():
@@ -122,7 +123,8 @@ func (l *Launcher) Run(ctx context.Context, cfg *Config, opts *Options) (Result,
 }
 
 // Go is Start without waiting for execve: the workload proceeds as soon as it
-// can. What goes wrong on the way is in the result.
+// can, stays Proceeding until it has ended, and takes no Signal but Kill. What
+// goes wrong on the way is in the result.
 func (l *Launcher) Go(ctx context.Context, cfg *Config, opts *Options) (*Workload, error) {
 	w, err := l.prepare(cfg, opts)
 	if err != nil {

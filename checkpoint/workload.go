@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/holdshort/holdshort/checkpoint/agent"
 	"golang.org/x/sys/unix"
@@ -104,7 +105,7 @@ func (w *Workload) launch(steps []step, execEvent bool) error {
 	first := batch{steps: steps}
 	spec := &agent.Spec{
 		CloneFlags: p.cloneFlags, CgroupFD: p.cgroupFD, FDs: p.fds, AgentOps: p.agent.ops(), Ops: first.ops(),
-		ExecEvent: execEvent, Hold: w.state == Spawning, Orphan: p.opts.orphan(),
+		ExecEvent: execEvent, NoSpawned: !execEvent, Hold: w.state == Spawning, Orphan: p.opts.orphan(),
 	}
 	w.mu.Lock() // the first event must find launched
 	l, err := w.launcher.agent.Launch(spec, w.onEvent)
@@ -458,6 +459,7 @@ func (w *Workload) onEvent(ev *agent.Event, fd int) {
 // exited turns the end of the child into a result.
 func (w *Workload) exited(ev *agent.Event) Result {
 	out := w.launched.Outcome()
+	w.pid = int(ev.PID)
 	r := Result{HostPID: w.pid, During: w.state, Rusage: out.Rusage, Ran: ev.Flags&agent.Execed != 0, Err: w.result.Err}
 	switch {
 	case r.Err != nil:
@@ -515,10 +517,13 @@ func (w *Workload) orphaned() {
 	}
 	r := Result{State: Failed, HostPID: w.pid, During: w.state, Ran: w.state == Running}
 	err := fmt.Errorf("%w while the workload was %s", ErrAgentDied, w.state)
+	if w.pidfd < 0 {
+		w.pid, w.pidfd = w.launched.Orphan()
+		r.HostPID = w.pid
+	}
 	if w.pidfd >= 0 {
 		_ = unix.PidfdSendSignal(w.pidfd, unix.SIGKILL, nil, 0)
-		poll := []unix.PollFd{{Fd: int32(w.pidfd), Events: unix.POLLIN}}
-		if n, _ := unix.Poll(poll, 5000); n == 1 {
+		if endedWithin(w.pidfd, 5*time.Second) {
 			err = fmt.Errorf("%w; the workload was killed", err)
 		} else {
 			err = fmt.Errorf("%w; the workload was sent SIGKILL but has not ended after 5 s", err)
@@ -526,6 +531,17 @@ func (w *Workload) orphaned() {
 	}
 	r.Err = fail(StageAgent, "", err)
 	w.end(r)
+}
+
+// endedWithin waits for the end of a process that is not ours to reap.
+func endedWithin(pidfd int, limit time.Duration) bool {
+	poll := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	for end := time.Now().Add(limit); ; {
+		n, err := unix.Poll(poll, int(max(time.Until(end).Milliseconds(), 0)))
+		if err != unix.EINTR { //nolint:errorlint // an errno as the system call gave it
+			return n == 1
+		}
+	}
 }
 
 func (w *Workload) closeFDs() {

@@ -19,6 +19,9 @@ type Agent struct {
 	raw   syscall.RawConn
 	arena *arena
 
+	rxMu sync.Mutex // whoever takes events: the reader, or a launch that spins
+	rx   receiver
+
 	mu      sync.Mutex
 	slots   []*Launch // by slot number; nil when free
 	free    []uint32
@@ -163,32 +166,49 @@ func (a *Agent) Err() error {
 	}
 }
 
-// read hands every event to its launch.
+// read hands every event to its launch until the agent is gone.
 func (a *Agent) read() {
-	r := newReceiver()
-	for {
-		ev, fd, err := r.next(a)
-		if err != nil {
-			a.gone(err)
-			return
-		}
-		if ev.Kind == Hello {
-			if ev.Code != abiVersion {
-				a.ready <- fmt.Errorf("agent speaks version %d, want %d", ev.Code, abiVersion)
-			} else {
-				a.ready <- nil
-			}
-			continue
-		}
-		l := a.launchOf(ev)
-		if l == nil {
-			if fd >= 0 {
-				unix.Close(fd)
-			}
-			continue
-		}
-		l.handle(ev, fd)
+	var cause error
+	err := a.raw.Read(func(fd uintptr) bool {
+		cause = a.drain(fd)
+		return cause != unix.EAGAIN
+	})
+	if err != nil {
+		cause = err
 	}
+	a.gone(cause)
+}
+
+// drain handles the events that are there.
+func (a *Agent) drain(sock uintptr) error {
+	a.rxMu.Lock()
+	defer a.rxMu.Unlock()
+	for {
+		fd, err := a.rx.next(sock)
+		if err != nil {
+			return err
+		}
+		a.dispatch(&a.rx.ev, fd)
+	}
+}
+
+func (a *Agent) dispatch(ev *Event, fd int) {
+	if ev.Kind == Hello {
+		if ev.Code != abiVersion {
+			a.ready <- fmt.Errorf("agent speaks version %d, want %d", ev.Code, abiVersion)
+		} else {
+			a.ready <- nil
+		}
+		return
+	}
+	l := a.launchOf(ev)
+	if l == nil {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+		return
+	}
+	l.handle(ev, fd)
 }
 
 func (a *Agent) launchOf(ev *Event) *Launch {

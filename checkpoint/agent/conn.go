@@ -46,57 +46,37 @@ func (a *Agent) send(q *request, fds []int) error {
 
 // receiver takes events off the socket.
 type receiver struct {
-	ev    Event
-	oob   [32]byte
-	n     int
-	errno unix.Errno
-	ctl   int
-	fn    func(fd uintptr) bool
+	ev  Event
+	oob [32]byte
 }
 
-func newReceiver() *receiver {
-	r := &receiver{}
-	r.fn = r.try
-	return r
-}
-
-func (r *receiver) try(fd uintptr) bool {
-	iov := unix.Iovec{Base: (*byte)(unsafe.Pointer(&r.ev))}
-	iov.SetLen(int(unsafe.Sizeof(r.ev)))
-	msg := unix.Msghdr{Iov: &iov, Iovlen: 1, Control: &r.oob[0]}
-	msg.SetControllen(len(r.oob))
+// next takes one event that is there already, and the descriptor that came with
+// it, or -1. It answers EAGAIN if there is none, errAgentGone after the last.
+func (r *receiver) next(sock uintptr) (int, error) {
 	for {
-		n, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&msg)),
+		iov := unix.Iovec{Base: (*byte)(unsafe.Pointer(&r.ev))}
+		iov.SetLen(int(unsafe.Sizeof(r.ev)))
+		msg := unix.Msghdr{Iov: &iov, Iovlen: 1, Control: &r.oob[0]}
+		msg.SetControllen(len(r.oob))
+		n, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, sock, uintptr(unsafe.Pointer(&msg)),
 			unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
-		if errno == unix.EINTR {
+		switch {
+		case errno == unix.EINTR:
 			continue
-		}
-		r.n, r.errno, r.ctl = int(n), errno, int(msg.Controllen)
-		return errno != unix.EAGAIN
-	}
-}
-
-// next returns the next event and the descriptor that came with it, or -1.
-func (r *receiver) next(a *Agent) (*Event, int, error) {
-	for {
-		if err := a.raw.Read(r.fn); err != nil {
-			return nil, -1, err
-		}
-		if r.errno != 0 {
-			return nil, -1, r.errno
-		}
-		if r.n <= 0 {
-			return nil, -1, errAgentGone
+		case errno != 0:
+			return -1, errno
+		case n == 0:
+			return -1, errAgentGone
 		}
 		fd := -1
-		if r.ctl >= unix.SizeofCmsghdr+4 {
+		if msg.Controllen >= unix.SizeofCmsghdr+4 {
 			h := (*unix.Cmsghdr)(unsafe.Pointer(&r.oob[0]))
 			if h.Level == unix.SOL_SOCKET && h.Type == unix.SCM_RIGHTS {
 				fd = int(*(*int32)(unsafe.Pointer(&r.oob[unix.SizeofCmsghdr])))
 			}
 		}
-		if r.n == int(unsafe.Sizeof(r.ev)) {
-			return &r.ev, fd, nil
+		if n == unsafe.Sizeof(r.ev) {
+			return fd, nil
 		}
 		// Not one of ours: a workload has no way to reach the socket, so this is a
 		// broken agent; what can still be understood is more useful than a stop.

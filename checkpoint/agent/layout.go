@@ -141,5 +141,7 @@ type launch struct {
 	pid2       int32
 	agentPC    uint32
 	agentDone  uint32
+	ended      uint32
+	_          uint32
 	rusage     [18]int64
 }

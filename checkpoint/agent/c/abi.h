@@ -112,11 +112,13 @@ struct launch {
 	s32 pid2;
 	u32 agent_pc;
 	u32 agent_done; /* futex: 1 when the agent's operations are over */
+	u32 ended; /* 1 just before EV_EXITED or EV_REFUSED is sent: a hint for a host that spins */
+	u32 pad;
 	struct { s64 v[18]; } rusage;
 };
 
 _Static_assert(sizeof(struct request) == 24, "request");
 _Static_assert(sizeof(struct event) == 32, "event");
 _Static_assert(sizeof(struct op) == 72, "op");
-_Static_assert(sizeof(struct launch) == 232, "launch");
+_Static_assert(sizeof(struct launch) == 240, "launch");
 #endif

@@ -13,7 +13,9 @@ struct record {
 	u32 used; /* 0 free, 1 live, 2 zombie held for the host */
 	s32 pid;
 	s32 pipe; /* read end of the exec pipe, -1 for none */
+	u32 watch; /* EV_RUNNING was asked for and not sent yet */
 	u32 orphan;
+	u32 pad;
 	u64 serial;
 	u64 offset;
 };
@@ -209,7 +211,7 @@ static void spawn(const struct request *q, const s32 *fds, u32 nfds)
 			sys1(NR_close, pipe[0]);
 		return refuse(q, (s32)-pid);
 	}
-	*rec = (struct record){ 1, (s32)pid, pipe[0], l->orphan, q->serial, q->offset };
+	*rec = (struct record){ 1, (s32)pid, pipe[0], pipe[0] >= 0, l->orphan, 0, q->serial, q->offset };
 	live++;
 	if (q->slot >= top)
 		top = q->slot + 1;
@@ -267,6 +269,7 @@ static void on_exec(u32 slot)
 			break;
 		sys0(NR_sched_yield);
 	}
+	r->watch = 0;
 	tell(slot, EV_RUNNING, r->pid, 0, 0, 0, -1);
 }
 
@@ -308,7 +311,7 @@ static void ended(struct siginfo *si)
 		int zombie = 0;
 		if (si->code == CLD_EXITED || execed(si->pid, &zombie) > 0)
 			flags |= EVF_EXECED;
-		if (r->pipe >= 0 && (flags & EVF_EXECED))
+		if (r->watch && (flags & EVF_EXECED))
 			tell(slot, EV_RUNNING, si->pid, 0, 0, 0, -1);
 	}
 	u32 hold = (l->flags & LF_HOLD) && !host_gone;
@@ -324,6 +327,7 @@ static void ended(struct siginfo *si)
 		held++;
 		flags |= EVF_HELD;
 	}
+	store(&l->ended, 1);
 	tell(slot, EV_EXITED, pid, status, (u32)code, flags, -1);
 	if (!hold)
 		forget(r);
@@ -488,6 +492,8 @@ static int receive(void)
 	return 1;
 }
 
+#define IDLE_SPIN 60
+
 static void must(s64 r, int step)
 {
 	if (r < 0 && r > -4096)
@@ -534,7 +540,14 @@ __attribute__((noreturn)) void agent_main(void)
 	send_event(&hello, -1);
 	for (;;) {
 		struct epoll_event evs[16];
-		s64 n = sys6(NR_epoll_pwait, epfd, (u64)evs, 16, ~0ULL, 0, 8);
+		s64 n = 0;
+		/* A host that launches one after the other asks again within microseconds; to be woken up takes longer. */
+		for (int i = 0; i < IDLE_SPIN && !live && !n; i++) {
+			n = sys6(NR_epoll_pwait, epfd, (u64)evs, 16, 0, 0, 8);
+			relax();
+		}
+		if (!n)
+			n = sys6(NR_epoll_pwait, epfd, (u64)evs, 16, ~0ULL, 0, 8);
 		u8 drain[512];
 		for (s64 i = 0; i < n; i++) {
 			u64 d = evs[i].data;
