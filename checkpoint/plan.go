@@ -183,4 +183,5 @@ func (p *plan) finalSteps() {
 		p.seccomp()
 	}
 	p.exec()
+	p.preflight()
 }
