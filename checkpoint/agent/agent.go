@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -21,6 +22,8 @@ type Agent struct {
 
 	rxMu sync.Mutex // whoever takes events: the reader, or a launch that spins
 	rx   receiver
+
+	usual atomic.Int64 // nanoseconds that launches take, on average
 
 	mu      sync.Mutex
 	slots   []*Launch // by slot number; nil when free

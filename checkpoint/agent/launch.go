@@ -33,6 +33,7 @@ type Launch struct {
 	seq     uint32
 	onEvent func(*Event, int)
 	over    atomic.Bool
+	begun   time.Time
 }
 
 // Launch sends spec to the agent. onEvent is called for every event in the
@@ -45,7 +46,7 @@ func (a *Agent) Launch(spec *Spec, onEvent func(*Event, int)) (*Launch, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Launch{agent: a, onEvent: onEvent, regions: []region{r}}
+	l := &Launch{agent: a, onEvent: onEvent, regions: []region{r}, begun: time.Now()}
 	if err := a.take(l); err != nil {
 		a.arena.release(r)
 		return nil, err
@@ -120,16 +121,18 @@ const spinFor = 300 * time.Microsecond
 // Spin waits a little for the end of the only launch under way without giving
 // the processor up. To be woken up costs as much as a good part of a launch
 // where an idle processor has to be started for it (in a virtual machine: tens
-// of microseconds), so a host that has nothing else to do saves that. With
-// other launches under way, or a single processor, it does nothing.
+// of microseconds), so a host that has nothing else to do saves that. It does
+// nothing with other launches under way, with a single processor, or if the
+// launches before took longer than it would try.
 func (l *Launch) Spin() {
-	if runtime.GOMAXPROCS(0) == 1 || l.agent.Live() != 1 {
+	usual := &l.agent.usual
+	if runtime.GOMAXPROCS(0) == 1 || time.Duration(usual.Load()) > spinFor || l.agent.Live() != 1 {
 		return
 	}
-	for start, i := time.Now(), 0; !l.over.Load(); i++ {
+	for i := 0; !l.over.Load(); i++ {
 		if atomic.LoadUint32(&l.mem.ended) != 0 {
 			_ = l.agent.raw.Control(func(fd uintptr) { _ = l.agent.drain(fd) })
-		} else if i%256 == 255 && time.Since(start) > spinFor {
+		} else if i%1024 == 1023 && time.Since(l.begun) > spinFor {
 			return
 		}
 	}
@@ -167,6 +170,9 @@ func (l *Launch) handle(ev *Event, fd int) {
 	last := ev.Kind == Refused || ev.Kind == Exited && ev.Flags&Held == 0
 	l.onEvent(ev, fd)
 	if last {
+		// An average that forgets half of what it knew in four launches.
+		usual := &l.agent.usual
+		usual.Store(usual.Load() - usual.Load()/8 + int64(time.Since(l.begun))/8)
 		l.finish()
 	}
 }
