@@ -18,56 +18,97 @@ import (
 // objects are the loaded maps and programs.
 type objects struct {
 	coll     *ebpf.Collection
+	direct   bool // the programs read the current task through typed pointers
 	events   *ebpf.Map
 	watches  *ebpf.Map
 	parents  *ebpf.Map
 	counters *ebpf.Variable
 	landlock *ebpf.Variable
+	waiters  *ebpf.Variable
 }
 
 // program returns a loaded program, nil if this kernel refused it.
 func (o *objects) program(name string) *ebpf.Program { return o.coll.Programs[name] }
 
-func load(ringBytes, maxWatches int, facts *kernelFacts) (*objects, error) {
-	spec, err := bpf.LoadProbes()
-	if err != nil {
-		return nil, explain("read the embedded programs", err)
-	}
+// peekProgram reads other tasks than the current one, which the direct programs
+// cannot.
+const peekProgram = "on_peek"
+
+func load(ringBytes, maxWatches int, portable bool, facts *kernelFacts) (*objects, error) {
 	kernel, err := btf.LoadKernelSpec()
 	if err != nil {
 		if errors.Is(err, os.ErrNotExist) {
-			return nil, &Error{Op: "read the kernel's type information", Err: errors.Join(ErrNotSupported, unix.ENOENT), Hint: hintBTF}
+			err = &Error{Op: "read the kernel's type information", Err: errors.Join(ErrNotSupported, unix.ENOENT), Hint: hintBTF}
 		}
 		return nil, explain("read the kernel's type information", err)
 	}
 	facts.controllers = controllers(kernel)
 
-	n := 2*possibleCPUs() + 14
-	spec.Maps["events"].MaxEntries = uint32(ringBytes)
-	spec.Maps["watches"].MaxEntries = uint32(maxWatches)
-	spec.Maps["slots"].MaxEntries = uint32(n)
-	spec.Maps["free_slots"].MaxEntries = uint32(n)
-	if level, inum, err := pidNamespace(); err == nil {
-		facts.initialPIDNS = inum == initialPIDInode
-		if err := errors.Join(spec.Variables["observer_level"].Set(level), spec.Variables["observer_pidns"].Set(inum)); err != nil {
-			return nil, explain("prepare the programs", err)
+	slots := 2*possibleCPUs() + 14
+	prepare := func(spec *ebpf.CollectionSpec) error {
+		spec.Maps["events"].MaxEntries = uint32(ringBytes)
+		spec.Maps["watches"].MaxEntries = uint32(maxWatches)
+		spec.Maps["slots"].MaxEntries = uint32(slots)
+		spec.Maps["free_slots"].MaxEntries = uint32(slots)
+		level, inum, err := pidNamespace()
+		if err != nil {
+			return err
 		}
+		facts.initialPIDNS = inum == initialPIDInode
+		return errors.Join(
+			spec.Variables["observer_level"].Set(level),
+			spec.Variables["observer_pidns"].Set(inum),
+			spec.Variables["wake_at"].Set(uint64(ringBytes/4)),
+		)
 	}
+	cache := btf.NewCache()
+	open := func(read func() (*ebpf.CollectionSpec, error), shared map[string]*ebpf.Map, want func(string) bool) (*ebpf.Collection, error) {
+		spec, err := read()
+		if err != nil {
+			return nil, err
+		}
+		if err := prepare(spec); err != nil {
+			return nil, err
+		}
+		for name := range spec.Programs {
+			if !want(name) {
+				delete(spec.Programs, name)
+			}
+		}
+		return ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: shared, Cache: cache})
+	}
+	all := func(string) bool { return true }
+	peek := func(name string) bool { return name == peekProgram }
 
-	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{})
-	if err != nil {
+	var coll *ebpf.Collection
+	o := &objects{}
+	if !portable {
+		coll, err = open(bpf.LoadDirect, nil, all)
+	}
+	if coll != nil {
+		extra, err2 := open(bpf.LoadProbes, coll.Maps, peek)
+		if err2 != nil {
+			coll.Close()
+			return nil, explain("load "+peekProgram, err2)
+		}
+		coll.Programs[peekProgram] = extra.DetachProgram(peekProgram)
+		extra.Close()
+		o.direct = true
+	} else if coll, err = open(bpf.LoadProbes, nil, all); err != nil {
+		// An old kernel, or one that refuses typed access: every kernel
+		// that refuses this too cannot be observed.
 		return nil, explain("load the programs", err)
 	}
-	for i := range n {
+	for i := range slots {
 		if err := coll.Maps["free_slots"].Update(nil, uint32(i), ebpf.UpdateAny); err != nil {
 			coll.Close()
 			return nil, explain("fill the buffer queue", err)
 		}
 	}
-	return &objects{
-		coll: coll, events: coll.Maps["events"], watches: coll.Maps["watches"], parents: coll.Maps["parents"],
-		counters: coll.Variables["counters"], landlock: coll.Variables["landlock_offset"],
-	}, nil
+	o.coll, o.events, o.watches, o.parents = coll, coll.Maps["events"], coll.Maps["watches"], coll.Maps["parents"]
+	o.counters, o.landlock = coll.Variables["counters"], coll.Variables["landlock_offset"]
+	o.waiters = coll.Variables["waiters"]
+	return o, nil
 }
 
 // controllers reads the names of the cgroup subsystems from the kernel's enum

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
 
 	"github.com/holdshort/holdshort/probes/bpf"
 )
@@ -25,7 +26,8 @@ type Options struct {
 	// 0 means 8192.
 	MaxWatches int
 
-	skip map[string]bool // tests: hooks to leave out
+	skip     map[string]bool // tests: hooks to leave out
+	portable bool            // tests: the programs for older kernels
 }
 
 // Observer reads the posture of processes from the kernel. Its methods may be
@@ -35,6 +37,13 @@ type Observer struct {
 	facts  *kernelFacts
 	reader *ringbuf.Reader
 	closed chan struct{} // closed when the reader has ended
+	stop   int           // an eventfd that ends the reader
+
+	waitMu  sync.Mutex
+	waiters uint32
+
+	readMu sync.Mutex // one reader at a time; taken before mu
+	rec    ringbuf.Record
 
 	cookies atomic.Uint64
 	noFault atomic.Bool // no hook at page faults could be attached
@@ -64,13 +73,19 @@ func Open(ctx context.Context, opts *Options) (*Observer, error) {
 		groups: map[uint64]*group{}, waiting: map[uint64]chan peeked{},
 	}
 	var err error
-	if o.objs, err = load(ringSize(opts.RingBufferBytes), or(opts.MaxWatches, 8192), o.facts); err != nil {
+	if o.objs, err = load(ringSize(opts.RingBufferBytes), or(opts.MaxWatches, 8192), opts.portable, o.facts); err != nil {
 		return nil, err
 	}
 	o.hooks = newHookSet(o.objs, opts.skip)
 	if o.reader, err = ringbuf.NewReader(o.objs.events); err != nil {
 		o.objs.coll.Close()
 		return nil, explain("map the ring buffer", err)
+	}
+	o.reader.SetDeadline(time.Unix(1, 0)) // never block
+	if o.stop, err = unix.Eventfd(0, unix.EFD_CLOEXEC); err != nil {
+		_ = o.reader.Close()
+		o.objs.coll.Close()
+		return nil, &Error{Op: "make an eventfd", Err: err}
 	}
 	go o.read()
 	if err := o.hooks.attachFixed(); err != nil {
@@ -182,32 +197,78 @@ func (o *Observer) Close() error {
 	o.hookMu.Lock()
 	o.hooks.close()
 	o.hookMu.Unlock()
-	err := o.reader.Close()
+	var one [8]byte
+	one[0] = 1
+	_, err := unix.Write(o.stop, one[:])
 	<-o.closed
+	o.readMu.Lock()
+	defer o.readMu.Unlock()
+	err = errors.Join(err, o.reader.Close(), unix.Close(o.stop))
 	o.objs.coll.Close()
 	return err
 }
 
 var errClosed = errors.New("observer is closed")
 
-// read is the one goroutine that empties the ring buffer.
+// readAtLeast is how often the ring buffer is emptied if nobody waits for a
+// record and it does not fill up.
+const readAtLeast = 100 * time.Millisecond
+
+// read empties the ring buffer when it fills, or now and then. Everything else
+// is read by those who wait, see drain.
 func (o *Observer) read() {
 	defer close(o.closed)
-	var rec ringbuf.Record
+	fds := []unix.PollFd{
+		{Fd: int32(o.objs.events.FD()), Events: unix.POLLIN},
+		{Fd: int32(o.stop), Events: unix.POLLIN},
+	}
 	for {
-		err := o.reader.ReadInto(&rec)
-		switch {
-		case err == nil:
-			o.handle(rec.RawSample)
-		case errors.Is(err, ringbuf.ErrFlushed):
-		case errors.Is(err, ringbuf.ErrClosed):
-			return
-		default:
-			o.mu.Lock()
-			o.failed = err
-			o.mu.Unlock()
+		_, err := unix.Poll(fds, int(readAtLeast.Milliseconds()))
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			o.fail(err)
 			return
 		}
+		if fds[1].Revents != 0 {
+			return
+		}
+		if err := o.drain(); err != nil {
+			return
+		}
+	}
+}
+
+// drain handles every event that was sent before the call. It is called by
+// whoever waits for one: so most launches need no wake-up of another thread.
+func (o *Observer) drain() error {
+	o.readMu.Lock()
+	defer o.readMu.Unlock()
+	for o.reader.AvailableBytes() > 0 {
+		err := o.reader.ReadInto(&o.rec)
+		switch {
+		case err == nil:
+			o.handle(o.rec.RawSample)
+		case errors.Is(err, os.ErrDeadlineExceeded): // the reader's "empty for now"
+		default:
+			o.fail(err)
+			return o.readerError()
+		}
+	}
+	return nil
+}
+
+// await tells the kernel that somebody waits for a record, or no longer does.
+func (o *Observer) await(n int) {
+	o.waitMu.Lock()
+	defer o.waitMu.Unlock()
+	o.waiters += uint32(n)
+	_ = o.objs.waiters.Set(o.waiters) // on failure the reader comes round by itself
+}
+
+func (o *Observer) fail(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.failed == nil {
+		o.failed = err
 	}
 }
 
@@ -235,11 +296,6 @@ func (o *Observer) handle(b []byte) {
 		}
 	}
 }
-
-// pollEvery is how often a waiting call looks whether its process is still
-// there. It matters only when the event of its end was lost, and for events
-// that the kernel does not wake the reader for.
-const pollEvery = 10 * time.Millisecond
 
 func (o *Observer) readerError() error {
 	o.mu.Lock()

@@ -27,8 +27,7 @@ const (
 
 // peek runs a program in the context of the calling thread that reads the task
 // with this pid (0: the calling thread) and sends the result through the ring
-// buffer, behind everything that was sent before. Without optBody it serves as
-// a mark: when it arrives, all earlier events have been handled.
+// buffer. Without optBody it only identifies the task.
 func (o *Observer) peek(ctx context.Context, pid int, opts uint64) (peeked, error) {
 	p := o.objs.program("on_peek")
 	if p == nil {
@@ -46,6 +45,9 @@ func (o *Observer) peek(ctx context.Context, pid int, opts uint64) (peeked, erro
 		o.mu.Unlock()
 		ret, err := p.Run(&ebpf.RunOptions{Context: [4]uint64{token, uint64(uint32(pid)), opts}})
 		if err == nil && ret == 0 {
+			if err := o.drain(); err != nil {
+				return peeked{}, err
+			}
 			select {
 			case r := <-ch:
 				return r, r.err
@@ -60,7 +62,10 @@ func (o *Observer) peek(ctx context.Context, pid int, opts uint64) (peeked, erro
 		if err != nil {
 			return peeked{}, explain("peek", err)
 		}
-		// No buffer or no room in the ring: the reader makes some.
+		// No buffer, or no room in the ring: make some.
+		if err := o.drain(); err != nil {
+			return peeked{}, err
+		}
 		if wait > 256*time.Millisecond {
 			return peeked{}, &Error{Op: "peek", Err: fmt.Errorf("%w: the ring buffer stays full", ErrEvidence), Hint: "use a larger RingBufferBytes"}
 		}
@@ -76,12 +81,6 @@ func (o *Observer) forget(token uint64) {
 	o.mu.Lock()
 	delete(o.waiting, token)
 	o.mu.Unlock()
-}
-
-// sync returns when every event sent before the call has been handled.
-func (o *Observer) sync(ctx context.Context) error {
-	_, err := o.peek(ctx, 0, 0)
-	return err
 }
 
 // Self reads the posture of the calling thread; lock the goroutine to its

@@ -40,12 +40,7 @@ func (g *group) process(k key) *process {
 
 // event takes one event of a process of this group.
 func (g *group) event(h *head, b []byte) {
-	p := g.process(key{h.tgid, h.start})
-	p.event(h, b)
-	if h.at == bpf.ProbesAtAT_FORK && g.born != nil {
-		close(g.born)
-		g.born = nil
-	}
+	g.process(key{h.tgid, h.start}).event(h, b)
 }
 
 func (p *process) event(h *head, b []byte) {

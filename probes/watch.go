@@ -94,7 +94,6 @@ type group struct {
 	hot    bool // holds the hot hooks
 	procs  map[key]*process
 	newest map[uint32]*process // by pid in the observer's namespace
-	born   chan struct{}       // closed at the next birth; nil if nobody waits
 	closed bool
 }
 
@@ -267,7 +266,7 @@ func (c *Children) Take(ctx context.Context, pid int) (*Watch, error) {
 			}
 		}
 	}
-	if err := o.sync(ctx); err != nil {
+	if err := o.drain(); err != nil {
 		return nil, err
 	}
 	o.mu.Lock()
@@ -368,37 +367,51 @@ func (w *Watch) wait(ctx context.Context, end bool) (*Record, error) {
 	if end {
 		ch = p.ended
 	}
+	if err := o.drain(); err != nil {
+		return p.record(), err
+	}
+	select {
+	case <-ch:
+		return p.record(), nil
+	default:
+	}
+	o.await(1)
+	defer o.await(-1)
 	timer := time.NewTimer(pollEvery)
 	defer timer.Stop()
 	for {
-		select {
-		case <-ch:
-			return p.record(), nil
-		default:
+		if err := o.drain(); err != nil {
+			return p.record(), err
 		}
 		select {
 		case <-ch:
+			return p.record(), nil
 		case <-ctx.Done():
 			return p.record(), ctx.Err()
 		case <-o.closed:
 			return p.record(), o.readerError()
 		case <-timer.C:
 			timer.Reset(pollEvery)
-			if err := o.check(ctx, p); err != nil {
+			if err := o.check(p); err != nil {
 				return p.record(), err
 			}
 		}
 	}
 }
 
-// check finds out what became of a process from which nothing is heard.
-func (o *Observer) check(ctx context.Context, p *process) error {
+// pollEvery is how often a waiting call looks whether its process is still
+// there, which matters only when the event of its end was lost.
+const pollEvery = 10 * time.Millisecond
+
+// check finds out whether a process from which nothing is heard is still
+// watched by the kernel. If not, and its end is not among the events sent so
+// far, the event was lost.
+func (o *Observer) check(p *process) error {
 	w, ok := o.kernelWatch(p.key.tgid)
 	if ok && w.Cookie == p.g.cookie && w.Start == p.key.start {
-		// Alive. Events may lie in the ring without a wake-up.
-		return o.reader.Flush()
+		return nil
 	}
-	if err := o.sync(ctx); err != nil {
+	if err := o.drain(); err != nil {
 		return err
 	}
 	o.mu.Lock()

@@ -100,7 +100,12 @@ enum have {
 #define MAX_FILTERS 8
 #define MAX_SUBSYS 16
 #define MAX_CPU_WORDS 16
+/* The loop of older kernels is verified turn by turn and must be short. */
+#ifdef HS_DIRECT
+#define MAX_FILES 1024
+#else
 #define MAX_FILES 128
+#endif
 #define MAX_GROUPS 1024
 #define MAX_ARGS 16384
 #define MAX_ENV 16384
@@ -108,7 +113,7 @@ enum have {
 /* Each part is read with its largest size as bound, so the buffer must hold
  * the sum of all bounds.
  */
-#define TAIL_SIZE (MAX_FILES * 40 + MAX_GROUPS * 4 + MAX_ARGS + MAX_ENV + MAX_CODE)
+#define TAIL_SIZE (1024 * 40 + MAX_GROUPS * 4 + MAX_ARGS + MAX_ENV + MAX_CODE)
 
 struct head {
 	u64 cookie; /* who asked: the watch or the watched parent */

@@ -32,6 +32,7 @@ typedef long long s64;
 #define BPF_NOEXIST 1
 #define BPF_RB_NO_WAKEUP 1
 #define BPF_RB_FORCE_WAKEUP 2
+#define BPF_RB_AVAIL_DATA 0
 
 static void *(*bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
 static long (*bpf_map_update_elem)(void *map, const void *key, const void *value, u64 flags) = (void *)2;
@@ -46,8 +47,10 @@ static long (*bpf_send_signal)(u32 sig) = (void *)109;
 static long (*bpf_probe_read_user)(void *dst, u32 size, const void *src) = (void *)112;
 static long (*bpf_probe_read_kernel)(void *dst, u32 size, const void *src) = (void *)113;
 static long (*bpf_ringbuf_output)(void *ringbuf, void *data, u64 size, u64 flags) = (void *)130;
+static u64 (*bpf_ringbuf_query)(void *ringbuf, u64 flags) = (void *)134;
 static void *(*bpf_get_current_task_btf)(void) = (void *)158; /* 5.11 */
 static long (*bpf_task_pt_regs)(void *task) = (void *)175;    /* 5.15 */
+static long (*bpf_loop)(u32 turns, void *fn, void *ctx, u64 flags) = (void *)181; /* 5.17 */
 
 /* Which helpers this kernel has: a CO-RE relocation against its own enum, so
  * the verifier sees a constant and never walks the call of a missing one.

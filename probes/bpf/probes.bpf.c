@@ -17,6 +17,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* Set by the loader. */
 volatile u32 observer_level = 0;
 volatile u32 observer_pidns = 0;
+volatile u64 wake_at = 0;
+volatile u32 waiters = 0; /* how many wait for a record at this moment */
 
 struct counters counters = {};
 
@@ -64,6 +66,16 @@ struct {
 struct raw_args {
 	u64 args[4];
 };
+
+/* The current task, as a pointer that READ can use. */
+INLINE struct task_struct *current_task(void)
+{
+#ifdef HS_DIRECT
+	return bpf_get_current_task_btf();
+#else
+	return (void *)bpf_get_current_task();
+#endif
+}
 
 INLINE u64 user_ip(u64 regs)
 {
@@ -186,22 +198,34 @@ INLINE struct slot *take_slot(u32 *index)
 	return s;
 }
 
-INLINE void send(struct slot *s, u32 index, struct watch *w, u64 wake)
+/* Sends what is in the slot and gives the slot back. The reader is woken when
+ * the buffer has filled to a part, and when somebody waits and this task has
+ * nothing more to say for now: a wake-up is an interrupt to oneself, which
+ * costs more than a whole snapshot, and usually a record is asked for when all
+ * of it is in the buffer.
+ */
+INLINE long send(struct slot *s, u32 index, struct watch *w)
 {
 	u32 size = sizeof(struct head);
 	u32 used = s->used;
+	u64 wake = BPF_RB_NO_WAKEUP;
 
 	if (s->e.head.flags & HEAD_BODY) {
 		if (used > TAIL_SIZE)
 			used = TAIL_SIZE;
 		size = sizeof(struct event) + used;
 	}
-	if (bpf_ringbuf_output(&events, s, size, wake)) {
+	if ((waiters && w && !(w->flags & (STATE_RETURN | STATE_FIRST))) ||
+	    bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) >= wake_at)
+		wake = BPF_RB_FORCE_WAKEUP;
+	long err = bpf_ringbuf_output(&events, s, size, wake);
+	if (err) {
 		__sync_fetch_and_add(&counters.lost, 1);
 		if (w)
 			__sync_fetch_and_add(&w->lost, 1);
 	}
 	bpf_map_push_elem(&free_slots, &index, 0);
+	return err;
 }
 
 /* Fills and sends one event about the current task or, at fork, its child. */
@@ -240,14 +264,13 @@ NOINLINE int emit(struct watch *w, struct task_struct *t, u32 at, u32 opts, u64 
 	h->lost = w->lost;
 	h->cpu = bpf_get_smp_processor_id();
 	fill(s, t, opts);
-	/* Wake the reader when nothing more is due from this task for now. */
-	send(s, index, w, w->flags & (STATE_RETURN | STATE_FIRST) ? BPF_RB_NO_WAKEUP : BPF_RB_FORCE_WAKEUP);
+	send(s, index, w);
 	return 0;
 }
 
 INLINE void begin_exec(struct raw_args *ctx)
 {
-	struct task_struct *t = (void *)ctx->args[0];
+	struct task_struct *t = current_task();
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	struct watch *w = watch_of(&watches, tgid, t);
 	u64 regs;
@@ -301,7 +324,7 @@ int on_sys_exit(struct raw_args *ctx)
 	w = bpf_map_lookup_elem(&watches, &tgid);
 	if (!w || !(w->flags & STATE_RETURN))
 		return 0;
-	t = (void *)bpf_get_current_task();
+	t = current_task();
 	if (w->start != start_of(t))
 		return 0;
 	w->flags &= ~STATE_RETURN;
@@ -325,7 +348,7 @@ int on_sys_enter(struct raw_args *ctx)
 	w = bpf_map_lookup_elem(&watches, &tgid);
 	if (!w || !(w->flags & (STATE_RETURN | STATE_FIRST)))
 		return 0;
-	struct task_struct *t = (void *)bpf_get_current_task();
+	struct task_struct *t = current_task();
 	if (w->start != start_of(t))
 		return 0;
 	u32 state = w->flags;
@@ -347,7 +370,7 @@ INLINE void fault(u64 address, u64 ip)
 	w = bpf_map_lookup_elem(&watches, &tgid);
 	if (!w || !(w->flags & STATE_FIRST) || w->entry != ip)
 		return;
-	struct task_struct *t = (void *)bpf_get_current_task();
+	struct task_struct *t = current_task();
 	if (w->start != start_of(t))
 		return;
 	disarm(w);
@@ -399,7 +422,7 @@ int on_fault_event(struct perf_data *ctx)
 SEC("raw_tp/sched_process_fork")
 int on_fork(struct raw_args *ctx)
 {
-	struct task_struct *parent = (void *)ctx->args[0], *child = (void *)ctx->args[1];
+	struct task_struct *parent = current_task(), *child = (void *)ctx->args[1];
 	u32 ptgid = bpf_get_current_pid_tgid() >> 32, ctgid = 0;
 	struct watch *p, *w, fresh = {};
 	u32 root = 0;
@@ -455,14 +478,14 @@ int on_fork(struct raw_args *ctx)
 	h->lost = w->lost;
 	h->cpu = bpf_get_smp_processor_id();
 	fill(s, parent, root && (w->flags & WATCH_CALLER) ? OPT_BODY | OPT_CODE : 0);
-	send(s, index, w, BPF_RB_NO_WAKEUP);
+	send(s, index, w);
 	return 0;
 }
 
 SEC("raw_tp/sched_process_exit")
 int on_exit(struct raw_args *ctx)
 {
-	struct task_struct *t = (void *)ctx->args[0];
+	struct task_struct *t = current_task();
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	struct signal_struct *sig = NULL;
 	struct watch *w;
@@ -489,6 +512,8 @@ int on_exit(struct raw_args *ctx)
 	bpf_map_delete_elem(&watches, &tgid);
 	return 0;
 }
+
+#ifndef HS_DIRECT
 
 /* The task with a number in the current task's pid namespace: a walk down the
  * radix tree of the namespace's idr. Entries with the low bits 10 are nodes
@@ -537,7 +562,7 @@ INLINE struct task_struct *find_task(struct task_struct *self, u32 nr)
 SEC("raw_tp")
 int on_peek(struct raw_args *ctx)
 {
-	struct task_struct *t = (void *)bpf_get_current_task();
+	struct task_struct *t = current_task();
 	u32 index = 0, found = 1, opts = ctx->args[2];
 	u64 token = ctx->args[0];
 	struct slot *s;
@@ -581,16 +606,10 @@ int on_peek(struct raw_args *ctx)
 	}
 	h->cpu = bpf_get_smp_processor_id();
 	fill(s, t, found ? opts & OPT_BODY ? opts : 0 : 0);
-	u32 size = sizeof(struct head), used = s->used;
-	if (h->flags & HEAD_BODY) {
-		if (used > TAIL_SIZE)
-			used = TAIL_SIZE;
-		size = sizeof(struct event) + used;
-	}
-	long err = bpf_ringbuf_output(&events, s, size, BPF_RB_FORCE_WAKEUP);
-	bpf_map_push_elem(&free_slots, &index, 0);
-	return err ? 2 : 0;
+	return send(s, index, NULL) ? 2 : 0;
 }
+
+#endif /* !HS_DIRECT */
 
 /* Lets bpf2go see the types that the reader needs. */
 const struct event *unused_event __attribute__((unused));

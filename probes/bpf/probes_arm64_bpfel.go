@@ -244,7 +244,7 @@ const (
 type ProbesSlot struct {
 	_     structs.HostLayout
 	E     ProbesEvent
-	Tail  [74752]uint8
+	Tail  [110592]uint8
 	Words [256]uint64
 	Used  uint32
 	Fd    uint32
@@ -305,6 +305,8 @@ const (
 	ProbesVarUnusedHave      = "unused_have"
 	ProbesVarUnusedHeadFlag  = "unused_head_flag"
 	ProbesVarUnusedWatchFlag = "unused_watch_flag"
+	ProbesVarWaiters         = "waiters"
+	ProbesVarWakeAt          = "wake_at"
 )
 
 // LoadProbes returns the embedded CollectionSpec for Probes.
@@ -385,6 +387,8 @@ type ProbesVariableSpecs struct {
 	UnusedHave      *ebpf.VariableSpec `ebpf:"unused_have"`
 	UnusedHeadFlag  *ebpf.VariableSpec `ebpf:"unused_head_flag"`
 	UnusedWatchFlag *ebpf.VariableSpec `ebpf:"unused_watch_flag"`
+	Waiters         *ebpf.VariableSpec `ebpf:"waiters"`
+	WakeAt          *ebpf.VariableSpec `ebpf:"wake_at"`
 }
 
 // ProbesObjects contains all objects after they have been loaded into the kernel.
@@ -439,6 +443,8 @@ type ProbesVariables struct {
 	UnusedHave      *ebpf.Variable `ebpf:"unused_have"`
 	UnusedHeadFlag  *ebpf.Variable `ebpf:"unused_head_flag"`
 	UnusedWatchFlag *ebpf.Variable `ebpf:"unused_watch_flag"`
+	Waiters         *ebpf.Variable `ebpf:"waiters"`
+	WakeAt          *ebpf.Variable `ebpf:"wake_at"`
 }
 
 // ProbesPrograms contains all programs after they have been loaded into the kernel.

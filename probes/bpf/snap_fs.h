@@ -27,36 +27,66 @@ NOINLINE int snap_cwd(struct slot *s, struct fs_struct *fs)
 	READ(s, FAIL_FS, root, &fs->root.dentry);
 	READ(s, FAIL_FS, mnt, &fs->pwd.mnt);
 	READ(s, FAIL_FS, d, &fs->pwd.dentry);
+	NEED(s, FAIL_FS, mnt);
 
 	/* Upwards as ".." would go; a working directory that was reached
 	 * through a leaked descriptor ends at another mount's top instead.
+	 * First inside the mount of the working directory, where it usually
+	 * ends already.
 	 */
+	u64 at = 0, at_mnt = (u64)mnt;
+	struct dentry *top = NULL;
+	READ(s, FAIL_FS, top, &mnt->mnt_root);
 	for (u32 i = 0; i < WALK_STEPS; i++) {
-		struct dentry *top = NULL, *up = NULL;
+		struct dentry *up = NULL;
 
+		if (!d)
+			break;
 		if (mnt == root_mnt && d == root) {
 			c->have |= HAVE_CWD_WALK | HAVE_CWD_UNDER;
 			return 0;
 		}
-		READ(s, FAIL_FS, top, &mnt->mnt_root);
 		if (d == top) {
-			struct mount *m = real_mount(mnt), *parent = NULL;
-
-			READ(s, FAIL_FS, parent, &m->mnt_parent);
-			if (parent == m || !parent) {
-				c->have |= HAVE_CWD_WALK;
-				return 0;
-			}
-			READ(s, FAIL_FS, d, &m->mnt_mountpoint);
-			mnt = &parent->mnt;
-			continue;
+			at = (u64)d;
+			break;
 		}
 		READ(s, FAIL_FS, up, &d->d_parent);
-		if (up == d || !up) { /* unhashed or foreign: no way up */
+		if (up == d) { /* unhashed or foreign: no way up */
 			c->have |= HAVE_CWD_WALK;
 			return 0;
 		}
 		d = up;
+	}
+	if (!at)
+		return 0;
+
+	for (u32 i = 0; i < WALK_STEPS; i++) {
+		struct vfsmount *v = (void *)at_mnt;
+		struct dentry *here = (void *)at, *up = NULL;
+
+		if (at_mnt == (u64)root_mnt && at == (u64)root) {
+			c->have |= HAVE_CWD_WALK | HAVE_CWD_UNDER;
+			return 0;
+		}
+		PREAD(s, FAIL_FS, up, &v->mnt_root);
+		if (here == up) {
+			struct mount *m = real_mount(v), *parent = NULL;
+
+			PREAD(s, FAIL_FS, parent, &m->mnt_parent);
+			if (parent == m || !parent) {
+				c->have |= HAVE_CWD_WALK;
+				return 0;
+			}
+			PREAD(s, FAIL_FS, at, &m->mnt_mountpoint);
+			at_mnt = (u64)&parent->mnt;
+			continue;
+		}
+		PREAD(s, FAIL_FS, up, &here->d_parent);
+		if (up == here || !up) {
+			c->have |= HAVE_CWD_WALK;
+			return 0;
+		}
+		at = (u64)up;
 	}
 	return 0;
 }
@@ -64,43 +94,53 @@ NOINLINE int snap_cwd(struct slot *s, struct fs_struct *fs)
 /* Is root the top of the mount namespace? Its mount is then the namespace's
  * first one or lies, perhaps in several layers, on the root of that.
  */
-INLINE void snap_top(struct slot *s, struct task_struct *t, struct vfsmount *mnt, struct dentry *root)
+NOINLINE int snap_top(struct slot *s, struct task_struct *t, struct vfsmount *mnt)
 {
 	struct core *c = &s->e.core;
-	struct mount *m = real_mount(mnt), *first = NULL, *parent = NULL;
+	struct mount *m = real_mount(mnt), *parent = NULL;
 	struct dentry *top = NULL, *at = NULL;
 	struct mnt_namespace *ns = NULL;
 	struct nsproxy *p = NULL;
+	u64 first = 0;
 
-	READ(s, FAIL_FS, top, &mnt->mnt_root);
-	if (top != root)
-		return;
 	READ(s, FAIL_FS, p, &t->nsproxy);
 	if (!p)
-		return;
+		return 0;
 	READ(s, FAIL_FS, ns, &p->mnt_ns);
+	NEED(s, FAIL_FS, ns);
 	READ(s, FAIL_FS, first, &ns->root);
 	for (u32 i = 0; i < TOP_STEPS; i++) {
-		if (m == first) {
+		if ((u64)m == first) {
 			c->have |= HAVE_ROOT_TOP;
-			return;
+			return 0;
 		}
-		READ(s, FAIL_FS, parent, &m->mnt_parent);
+		PREAD(s, FAIL_FS, parent, &m->mnt_parent);
 		if (parent == m)
-			return;
-		READ(s, FAIL_FS, at, &m->mnt_mountpoint);
-		READ(s, FAIL_FS, top, &parent->mnt.mnt_root);
+			return 0;
+		PREAD(s, FAIL_FS, at, &m->mnt_mountpoint);
+		PREAD(s, FAIL_FS, top, &parent->mnt.mnt_root);
 		if (at != top)
-			return;
+			return 0;
 		m = parent;
 	}
+	return 0;
 }
+
+/* SNAP_INODE reads number and device of a dentry's or file's inode. */
+#define SNAP_INODE(s, group, inode, number, device)            \
+	do {                                                   \
+		struct super_block *sb_ = NULL;                \
+		READ(s, group, number, &(inode)->i_ino);       \
+		READ(s, group, sb_, &(inode)->i_sb);           \
+		NEED(s, group, sb_);                           \
+		READ(s, group, device, &sb_->s_dev);           \
+	} while (0)
 
 NOINLINE int snap_fs(struct slot *s, struct task_struct *t)
 {
 	struct core *c = &s->e.core;
 	struct fs_struct *fs = NULL;
-	struct dentry *d = NULL;
+	struct dentry *d = NULL, *top = NULL;
 	struct inode *ino = NULL;
 	struct super_block *sb = NULL;
 	struct vfsmount *mnt = NULL;
@@ -114,25 +154,37 @@ NOINLINE int snap_fs(struct slot *s, struct task_struct *t)
 	READ(s, FAIL_FS, c->umask, &fs->umask);
 
 	READ(s, FAIL_FS, d, &fs->pwd.dentry);
+	NEED(s, FAIL_FS, d);
 	READ(s, FAIL_FS, ino, &d->d_inode);
-	READ(s, FAIL_FS, c->cwd_ino, &ino->i_ino);
-	READ(s, FAIL_FS, sb, &ino->i_sb);
-	READ(s, FAIL_FS, c->cwd_dev, &sb->s_dev);
+	NEED(s, FAIL_FS, ino);
+	SNAP_INODE(s, FAIL_FS, ino, c->cwd_ino, c->cwd_dev);
 
 	READ(s, FAIL_FS, d, &fs->root.dentry);
-	READ(s, FAIL_FS, mnt, &fs->root.mnt);
+	NEED(s, FAIL_FS, d);
 	READ(s, FAIL_FS, ino, &d->d_inode);
-	READ(s, FAIL_FS, c->root_ino, &ino->i_ino);
-	READ(s, FAIL_FS, sb, &ino->i_sb);
-	READ(s, FAIL_FS, c->root_dev, &sb->s_dev);
+	NEED(s, FAIL_FS, ino);
+	SNAP_INODE(s, FAIL_FS, ino, c->root_ino, c->root_dev);
+
+	READ(s, FAIL_FS, mnt, &fs->root.mnt);
+	NEED(s, FAIL_FS, mnt);
 	READ(s, FAIL_FS, flags, &mnt->mnt_flags);
+	READ(s, FAIL_FS, sb, &mnt->mnt_sb);
+	NEED(s, FAIL_FS, sb);
 	READ(s, FAIL_FS, sflags, &sb->s_flags);
 	if ((flags & MNT_READONLY) || (sflags & SB_RDONLY))
 		c->have |= HAVE_ROOT_RO;
-	snap_top(s, t, mnt, d);
+	READ(s, FAIL_FS, top, &mnt->mnt_root);
+	if (top == d)
+		snap_top(s, t, mnt);
 	snap_cwd(s, fs);
 	return 0;
 }
+
+#ifdef HS_DIRECT
+#define MAX_TURNS 32768
+#else
+#define MAX_TURNS 160
+#endif
 
 INLINE u32 count_bits(u64 v)
 {
@@ -142,91 +194,147 @@ INLINE u32 count_bits(u64 v)
 	return (v * 0x0101010101010101ULL) >> 56;
 }
 
-/* The descriptors, in order, into the tail. Position and count live in memory
- * and not in registers: so the verifier sees every turn of the loop in the
- * same state and does not multiply the cases.
+/* FIELD picks a member out of a structure whose first bytes were read into the
+ * scratch words; the check is decided when the program is loaded.
  */
+#define PREFIX 128
+#define FIELD(words, ptr, member, to)                                                         \
+	do {                                                                                  \
+		if (field_offset((ptr)->member) <= PREFIX - sizeof(to))                       \
+			(to) = *(typeof(to) *)((u8 *)(words) + field_offset((ptr)->member));  \
+		else                                                                          \
+			PREAD(s, FAIL_FILES, to, &(ptr)->member);                             \
+	} while (0)
+
+/* One open file: three short reads instead of seven. */
+INLINE void snap_file(struct slot *s, struct file *f, struct fileid *id)
+{
+	struct inode *ino = NULL;
+	struct super_block *sb = NULL;
+	u64 *w = &s->words[16];
+
+	read_bytes(s, FAIL_FILES, w, PREFIX, f);
+	FIELD(w, f, f_flags, id->flags);
+	FIELD(w, f, f_inode, ino);
+	read_bytes(s, FAIL_FILES, w, PREFIX, ino);
+	FIELD(w, ino, i_ino, id->ino);
+	FIELD(w, ino, i_mode, id->mode);
+	FIELD(w, ino, i_sb, sb);
+	/* Neighbours often lie on one file system. */
+	if ((u64)sb != s->words[2]) {
+		u32 dev = 0;
+		u64 magic = 0;
+
+		read_bytes(s, FAIL_FILES, w, PREFIX, sb);
+		FIELD(w, sb, s_dev, dev);
+		FIELD(w, sb, s_magic, magic);
+		s->words[2] = (u64)sb;
+		s->words[3] = dev;
+		s->words[4] = magic;
+	}
+	id->dev = s->words[3];
+	id->magic = s->words[4];
+}
+
+/* What one turn of the walk over the descriptors needs. */
+struct fd_walk {
+	struct slot *s;
+	u64 open_fds, cloexec, table;
+	u32 max;
+};
+
+/* One turn: the next open descriptor, or on to the next word of the bit map.
+ * Position and count live in memory and not in registers: so the verifier sees
+ * every turn in the same state and does not multiply the cases.
+ */
+NOINLINE int fd_turn(u32 turn, struct fd_walk *x)
+{
+	struct slot *s = x->s;
+	struct core *c = &s->e.core;
+	u32 fd = s->fd, n = c->nfiles;
+	u64 word = s->words[0];
+	struct file *f = NULL;
+
+	if (fd >= x->max)
+		return 1;
+	/* One word of the bit map at a time; low bits are shifted out as they
+	 * are used.
+	 */
+	if (!(fd & 63)) {
+		u64 skip = 0;
+		PREAD(s, FAIL_FILES, word, (u64 *)x->open_fds + fd / 64);
+		PREAD(s, FAIL_FILES, skip, (u64 *)x->cloexec + fd / 64);
+		s->words[1] = skip;
+	}
+	if (!word) {
+		s->fd = (fd | 63) + 1;
+		s->words[0] = 0;
+		return 0;
+	}
+	/* The zero bits below the lowest set one are counted without a branch,
+	 * of which every turn would double the verifier's work.
+	 */
+	u32 step = count_bits((word & -word) - 1);
+	word >>= step;
+	fd += step;
+	s->words[0] = word >> 1;
+	s->fd = fd + 1;
+
+	if (n >= MAX_FILES) { /* no room: from here on only counted */
+		c->files_lost++;
+		return 0;
+	}
+	PREAD(s, FAIL_FILES, f, (struct file **)x->table + fd);
+	/* An open bit without a file: allocated and not yet installed
+	 * (alloc_fd), not usable by the task.
+	 */
+	if (!f)
+		return 0;
+	barrier_var(n);
+	if (n >= MAX_FILES)
+		return 0;
+	struct fileid *id = (struct fileid *)(s->tail + n * sizeof(struct fileid));
+	id->fd = fd;
+	id->file = (u64)f;
+	id->cloexec = (s->words[1] >> (fd & 63)) & 1;
+	snap_file(s, f, id);
+	c->nfiles = n + 1;
+	s->used = (n + 1) * sizeof(struct fileid);
+	return 0;
+}
+
+/* The descriptors, in order, into the tail. */
 NOINLINE int snap_files(struct slot *s, struct task_struct *t)
 {
 	struct core *c = &s->e.core;
 	struct files_struct *files = NULL;
 	struct fdtable *fdt = NULL;
-	unsigned long *open_fds = NULL, *cloexec = NULL;
-	struct file **table = NULL;
-	u32 max = 0;
+	struct fd_walk x = { .s = s };
 
 	READ(s, FAIL_FILES, files, &t->files);
 	if (!files)
 		return 0;
 	c->have |= HAVE_FILES;
 	READ(s, FAIL_FILES, fdt, &files->fdt);
-	READ(s, FAIL_FILES, max, &fdt->max_fds);
-	READ(s, FAIL_FILES, open_fds, &fdt->open_fds);
-	READ(s, FAIL_FILES, cloexec, &fdt->close_on_exec);
-	READ(s, FAIL_FILES, table, &fdt->fd);
+	NEED(s, FAIL_FILES, fdt);
+	READ(s, FAIL_FILES, x.max, &fdt->max_fds);
+	READ(s, FAIL_FILES, x.open_fds, &fdt->open_fds);
+	READ(s, FAIL_FILES, x.cloexec, &fdt->close_on_exec);
+	READ(s, FAIL_FILES, x.table, &fdt->fd);
 
 	s->fd = 0;
 	s->words[0] = 0;
-	for (u32 i = 0; i < MAX_FILES + 64; i++) {
-		u32 fd = s->fd, n = c->nfiles;
-		u64 word = s->words[0];
-		struct file *f = NULL;
-
-		if (fd >= max)
+	s->words[2] = 0;
+#ifdef HS_DIRECT
+	bpf_loop(MAX_TURNS, fd_turn, &x, 0);
+#else
+	for (u32 i = 0; i < MAX_TURNS; i++)
+		if (fd_turn(i, &x))
 			return 0;
-		/* One word of the bit map at a time; low bits are shifted
-		 * out as they are used.
-		 */
-		if (!(fd & 63)) {
-			u64 skip = 0;
-			READ(s, FAIL_FILES, word, open_fds + fd / 64);
-			READ(s, FAIL_FILES, skip, cloexec + fd / 64);
-			s->words[1] = skip;
-		}
-		if (!word) {
-			s->fd = (fd | 63) + 1;
-			s->words[0] = 0;
-			continue;
-		}
-		/* To the next open descriptor: the zero bits below the lowest
-		 * set one are counted without a branch, of which every turn
-		 * would double the verifier's work.
-		 */
-		u32 step = count_bits((word & -word) - 1);
-		word >>= step;
-		fd += step;
-		s->words[0] = word >> 1;
-		s->fd = fd + 1;
-
-		if (n >= MAX_FILES)
-			break;
-		barrier_var(n);
-		if (n >= MAX_FILES)
-			break;
-		READ(s, FAIL_FILES, f, table + fd);
-		struct fileid *id = (struct fileid *)(s->tail + n * sizeof(struct fileid));
-		struct inode *ino = NULL;
-		struct super_block *sb = NULL;
-		/* An open bit without a file: allocated and not yet
-		 * installed (alloc_fd), not usable by the task.
-		 */
-		if (!f)
-			continue;
-		id->fd = fd;
-		id->file = (u64)f;
-		id->cloexec = (s->words[1] >> (fd & 63)) & 1;
-		READ(s, FAIL_FILES, id->flags, &f->f_flags);
-		READ(s, FAIL_FILES, ino, &f->f_inode);
-		READ(s, FAIL_FILES, id->ino, &ino->i_ino);
-		READ(s, FAIL_FILES, id->mode, &ino->i_mode);
-		READ(s, FAIL_FILES, sb, &ino->i_sb);
-		READ(s, FAIL_FILES, id->dev, &sb->s_dev);
-		READ(s, FAIL_FILES, id->magic, &sb->s_magic);
-		c->nfiles = n + 1;
-		s->used = (n + 1) * sizeof(struct fileid);
-	}
-	/* Out of turns or of space: there is more that was not looked at. */
-	c->files_lost = max - s->fd + 1;
+#endif
+	/* Out of turns: there may be more that was not looked at. */
+	if (s->fd < x.max)
+		c->files_lost++;
 	return 0;
 }
 
@@ -278,14 +386,12 @@ NOINLINE int snap_mm(struct slot *s, struct task_struct *t)
 	READ(s, FAIL_MM, exe, &mm->exe_file);
 	if (exe) {
 		struct inode *ino = NULL;
-		struct super_block *sb = NULL;
 
 		c->have |= HAVE_EXE;
 		READ(s, FAIL_MM, ino, &exe->f_inode);
-		READ(s, FAIL_MM, c->exe_ino, &ino->i_ino);
+		NEED(s, FAIL_MM, ino);
 		READ(s, FAIL_MM, c->exe_nlink, &ino->i_nlink);
-		READ(s, FAIL_MM, sb, &ino->i_sb);
-		READ(s, FAIL_MM, c->exe_dev, &sb->s_dev);
+		SNAP_INODE(s, FAIL_MM, ino, c->exe_ino, c->exe_dev);
 	}
 
 	/* The kernel's own copy of the auxiliary vector: the program can

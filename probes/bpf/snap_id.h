@@ -12,16 +12,17 @@
 volatile s32 landlock_offset = -1;
 
 /* PUT_NS reads one namespace: number and the number of the owning user ns. */
-#define PUT_NS(s, slot_no, pointer)                                                  \
-	do {                                                                         \
-		if (pointer) {                                                       \
-			struct user_namespace *owner_ = NULL;                        \
-			READ(s, FAIL_NS, (s)->e.core.ns[slot_no].inum, &(pointer)->ns.inum); \
-			READ(s, FAIL_NS, owner_, &(pointer)->user_ns);               \
-			if (owner_)                                                  \
-				READ(s, FAIL_NS, (s)->e.core.ns[slot_no].owner, &owner_->ns.inum); \
-		}                                                                    \
+#define PUT_NS_WITH(how, s, slot_no, pointer)                                                   \
+	do {                                                                                    \
+		if (pointer) {                                                                  \
+			struct user_namespace *owner_ = NULL;                                   \
+			how(s, FAIL_NS, (s)->e.core.ns[slot_no].inum, &(pointer)->ns.inum);     \
+			how(s, FAIL_NS, owner_, &(pointer)->user_ns);                           \
+			if (owner_)                                                             \
+				how(s, FAIL_NS, (s)->e.core.ns[slot_no].owner, &owner_->ns.inum); \
+		}                                                                               \
 	} while (0)
+#define PUT_NS(s, slot_no, pointer) PUT_NS_WITH(READ, s, slot_no, pointer)
 
 NOINLINE int snap_ns(struct slot *s, struct task_struct *t)
 {
@@ -37,7 +38,7 @@ NOINLINE int snap_ns(struct slot *s, struct task_struct *t)
 		READ(s, FAIL_NS, level, &pid->level);
 		read_bytes(s, FAIL_NS, &ns, sizeof(ns),
 			   (u8 *)&pid->numbers[0].ns + level * type_size(struct upid));
-		PUT_NS(s, NS_PID, ns);
+		PUT_NS_WITH(PREAD, s, NS_PID, ns);
 		c->ns[NS_PID].level = level;
 	}
 
@@ -149,19 +150,16 @@ NOINLINE int snap_landlock(struct slot *s, const struct cred *cred)
 	if (off < 0 || off > 4096)
 		return 0;
 	READ(s, FAIL_LANDLOCK, blob, &cred->security);
-	if (!blob) {
-		c->failed |= FAIL_LANDLOCK;
-		return 0;
-	}
+	NEED(s, FAIL_LANDLOCK, blob);
 	read_bytes(s, FAIL_LANDLOCK, &domain, sizeof(domain), (u8 *)blob + off);
 	if (domain) {
 		struct landlock_domain *d = domain;
 		struct landlock_ruleset *r = domain;
 
 		if (field_exists(d->num_layers))
-			READ(s, FAIL_LANDLOCK, c->landlock_layers, &d->num_layers);
+			PREAD(s, FAIL_LANDLOCK, c->landlock_layers, &d->num_layers);
 		else if (field_exists(r->num_layers))
-			READ(s, FAIL_LANDLOCK, c->landlock_layers, &r->num_layers);
+			PREAD(s, FAIL_LANDLOCK, c->landlock_layers, &r->num_layers);
 		else
 			return 0;
 	}
@@ -186,10 +184,7 @@ NOINLINE int snap_cred(struct slot *s, struct task_struct *t)
 	 * inside override_creds(), where no user code runs.
 	 */
 	READ(s, FAIL_CRED, cred, &t->cred);
-	if (!cred) {
-		c->failed |= FAIL_CRED | FAIL_USERNS | FAIL_GROUPS | FAIL_KEYS;
-		return 0;
-	}
+	NEED(s, FAIL_CRED | FAIL_USERNS | FAIL_KEYS, cred);
 	READ(s, FAIL_CRED, c->ids[0], &cred->uid);
 	READ(s, FAIL_CRED, c->ids[1], &cred->gid);
 	READ(s, FAIL_CRED, c->ids[2], &cred->suid);
@@ -199,11 +194,17 @@ NOINLINE int snap_cred(struct slot *s, struct task_struct *t)
 	READ(s, FAIL_CRED, c->ids[6], &cred->fsuid);
 	READ(s, FAIL_CRED, c->ids[7], &cred->fsgid);
 	READ(s, FAIL_CRED, c->securebits, &cred->securebits);
-	READ(s, FAIL_CRED, c->caps[0], &cred->cap_bset);
-	READ(s, FAIL_CRED, c->caps[1], &cred->cap_permitted);
-	READ(s, FAIL_CRED, c->caps[2], &cred->cap_effective);
-	READ(s, FAIL_CRED, c->caps[3], &cred->cap_inheritable);
-	READ(s, FAIL_CRED, c->caps[4], &cred->cap_ambient);
+	READ(s, FAIL_CRED, ns, &cred->user_ns);
+	/* Five sets in a row since 4.3 (58319057b784); one read serves both
+	 * forms of kernel_cap_t.
+	 */
+	u64 sets[5] = {};
+	read_bytes(s, FAIL_CRED, sets, sizeof(sets), &cred->cap_inheritable);
+	c->caps[0] = sets[3];
+	c->caps[1] = sets[1];
+	c->caps[2] = sets[2];
+	c->caps[3] = sets[0];
+	c->caps[4] = sets[4];
 
 	if (field_exists(cred->session_keyring)) {
 		struct key *k = NULL;
@@ -219,7 +220,6 @@ NOINLINE int snap_cred(struct slot *s, struct task_struct *t)
 		snap_key(s, k, &c->key_thread);
 	}
 
-	READ(s, FAIL_USERNS, ns, &cred->user_ns);
 	if (ns)
 		snap_userns(s, ns);
 	else
@@ -237,7 +237,9 @@ NOINLINE int snap_groups(struct slot *s, struct task_struct *t)
 	u32 n = 0, used = s->used;
 
 	READ(s, FAIL_GROUPS, cred, &t->cred);
+	NEED(s, FAIL_GROUPS, cred);
 	READ(s, FAIL_GROUPS, g, &cred->group_info);
+	NEED(s, FAIL_GROUPS, g);
 	READ(s, FAIL_GROUPS, n, &g->ngroups);
 	c->ngroups = n;
 	if (n > MAX_GROUPS)
@@ -284,6 +286,7 @@ NOINLINE int snap_seccomp(struct slot *s, struct task_struct *t)
 		READ(s, FAIL_SECCOMP, notif, &f->notif);
 		id->notif = notif != NULL;
 		/* kept for checkpoint/restore only */
+		NEED(s, FAIL_SECCOMP, prog);
 		READ(s, FAIL_SECCOMP, orig, &prog->orig_prog);
 		if (orig)
 			READ(s, FAIL_SECCOMP, len, &orig->len);
@@ -321,8 +324,8 @@ NOINLINE int snap_code(struct slot *s)
 		barrier_var(size);
 		if (size > MAX_CODE)
 			break;
-		READ(s, FAIL_CODE, orig, &prog->orig_prog);
-		READ(s, FAIL_CODE, code, &orig->filter);
+		PREAD(s, FAIL_CODE, orig, &prog->orig_prog);
+		PREAD(s, FAIL_CODE, code, &orig->filter);
 		read_bytes(s, FAIL_CODE, s->tail + used, size, code);
 		left -= size;
 		s->used = used + size;

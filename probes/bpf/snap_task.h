@@ -23,7 +23,7 @@ NOINLINE int snap_task(struct slot *s, struct task_struct *t)
 	c->nice = prio - 120; /* PRIO_TO_NICE, include/linux/sched/prio.h */
 	READ(s, FAIL_TASK, c->rt_priority, &t->rt_priority);
 	READ(s, FAIL_TASK, c->timer_slack, &t->timer_slack_ns);
-	READ(s, FAIL_TASK, c->comm, &t->comm);
+	read_bytes(s, FAIL_TASK, c->comm, sizeof(c->comm), &t->comm);
 
 	u32 reset = 0;
 	READ_BITS(s, FAIL_TASK, reset, t, sched_reset_on_fork);
@@ -62,7 +62,9 @@ INLINE u32 pid_number(struct slot *s, struct pid *p, u32 level)
 {
 	u32 nr = 0;
 
-	if (p)
+	if (p && !level)
+		READ(s, FAIL_PROCESS, nr, &p->numbers[0].nr);
+	else if (p)
 		read_bytes(s, FAIL_PROCESS, &nr, sizeof(nr),
 			   (u8 *)&p->numbers[0].nr + level * type_size(struct upid));
 	return nr;
@@ -78,6 +80,7 @@ NOINLINE int snap_signal(struct slot *s, struct task_struct *t)
 	READ(s, FAIL_SIGNAL, c->blocked, &t->blocked);
 	READ(s, FAIL_SIGNAL, own, &t->pending.signal);
 	READ(s, FAIL_SIGNAL, sig, &t->signal);
+	NEED(s, FAIL_SIGNAL, sig);
 	READ(s, FAIL_SIGNAL, shared, &sig->shared_pending.signal);
 	c->pending = own | shared;
 	read_bytes(s, FAIL_SIGNAL, c->rlim, sizeof(c->rlim), &sig->rlim);
@@ -123,6 +126,7 @@ NOINLINE int snap_process(struct slot *s, struct task_struct *t)
 	u32 level = 0, bit = 0;
 
 	READ(s, FAIL_PROCESS, sig, &t->signal);
+	NEED(s, FAIL_PROCESS, sig);
 	READ(s, FAIL_PROCESS, c->pid, &t->tgid);
 	READ(s, FAIL_PROCESS, pid, &sig->pids[PIDTYPE_TGID]);
 	if (pid)
@@ -136,7 +140,7 @@ NOINLINE int snap_process(struct slot *s, struct task_struct *t)
 	c->session = pid_number(s, pid, 0);
 	READ(s, FAIL_PROCESS, c->threads, &sig->nr_threads);
 
-	READ_BITS(s, FAIL_PROCESS, bit, sig, leader);
+	READ(s, FAIL_PROCESS, bit, &sig->leader);
 	if (bit)
 		c->have |= HAVE_SESSION_LEADER;
 	bit = 0;
@@ -145,11 +149,13 @@ NOINLINE int snap_process(struct slot *s, struct task_struct *t)
 		c->have |= HAVE_SUBREAPER;
 
 	READ(s, FAIL_PROCESS, other, &t->real_parent);
+	NEED(s, FAIL_PROCESS, other);
 	READ(s, FAIL_PROCESS, c->parent, &other->tgid);
 	bit = 0;
 	READ(s, FAIL_PROCESS, bit, &t->ptrace);
 	if (bit) {
 		READ(s, FAIL_PROCESS, other, &t->parent);
+		NEED(s, FAIL_PROCESS, other);
 		READ(s, FAIL_PROCESS, c->tracer, &other->tgid);
 	}
 
@@ -160,6 +166,7 @@ NOINLINE int snap_process(struct slot *s, struct task_struct *t)
 		s32 index = 0, minor = 0;
 
 		READ(s, FAIL_PROCESS, drv, &tty->driver);
+		NEED(s, FAIL_PROCESS, drv);
 		READ(s, FAIL_PROCESS, index, &tty->index);
 		READ(s, FAIL_PROCESS, c->tty_major, &drv->major);
 		READ(s, FAIL_PROCESS, minor, &drv->minor_start);
@@ -168,6 +175,38 @@ NOINLINE int snap_process(struct slot *s, struct task_struct *t)
 	return 0;
 }
 
+/* One subsystem: its number if the task is in a version 1 hierarchy of it. */
+INLINE u32 snap_v1(struct slot *s, struct css_set *set, struct cgroup *dfl, struct cgroup_root *v2, u32 i)
+{
+	struct cgroup_subsys_state *css = NULL;
+	struct cgroup *cg = NULL;
+	struct cgroup_root *root = NULL;
+	struct kernfs_node *kn = NULL;
+
+	READ(s, FAIL_CGROUP, css, (u8 *)&set->subsys + i * 8);
+	if (!css)
+		return 0;
+	READ(s, FAIL_CGROUP, cg, &css->cgroup);
+	if (!cg || cg == dfl)
+		return 0;
+	READ(s, FAIL_CGROUP, root, &cg->root);
+	if (root == v2)
+		return 0;
+	READ(s, FAIL_CGROUP, kn, &cg->kn);
+	if (!kn) {
+		s->e.core.failed |= FAIL_CGROUP;
+		return 0;
+	}
+	READ(s, FAIL_CGROUP, s->e.core.cgroup_v1[i], &kn->id);
+	return 1U << i;
+}
+
+#define V1(i)                                                \
+	do {                                                 \
+		if (i < n)                                   \
+			mask |= snap_v1(s, set, dfl, v2, i); \
+	} while (0)
+
 /* Cgroup memberships. A css belongs to a version 1 hierarchy when its cgroup
  * hangs in another root than the task's version 2 cgroup does.
  */
@@ -175,50 +214,40 @@ NOINLINE int snap_cgroup(struct slot *s, struct task_struct *t)
 {
 	struct core *c = &s->e.core;
 	struct css_set *set = NULL;
-	struct cgroup *dfl = NULL, *last = NULL;
-	struct cgroup_root *v2 = NULL, *root = NULL;
+	struct cgroup *dfl = NULL;
+	struct cgroup_root *v2 = NULL;
 	struct kernfs_node *kn = NULL;
-	u64 last_id = 0;
-	u32 mask = 0, last_v1 = 0;
+	u32 mask = 0;
 
 	READ(s, FAIL_CGROUP, set, &t->cgroups);
+	NEED(s, FAIL_CGROUP, set);
 	READ(s, FAIL_CGROUP, dfl, &set->dfl_cgrp);
-	READ(s, FAIL_CGROUP, kn, &dfl->kn);
-	READ(s, FAIL_CGROUP, c->cgroup_v2, &kn->id);
+	NEED(s, FAIL_CGROUP, dfl);
 	READ(s, FAIL_CGROUP, v2, &dfl->root);
+	READ(s, FAIL_CGROUP, kn, &dfl->kn);
+	NEED(s, FAIL_CGROUP, kn);
+	READ(s, FAIL_CGROUP, c->cgroup_v2, &kn->id);
 
-	u32 size = field_size(set->subsys);
-	u32 n = size / 8;
-	if (size > MAX_SUBSYS * 8) {
+	u32 n = field_size(set->subsys) / 8;
+	if (n > MAX_SUBSYS)
 		c->failed |= FAIL_CGROUP;
-		return 0;
-	}
-	read_bytes(s, FAIL_CGROUP, s->words, size, &set->subsys);
-	for (u32 i = 0; i < MAX_SUBSYS; i++) {
-		struct cgroup_subsys_state *css = (void *)s->words[i];
-		struct cgroup *cg = NULL;
-
-		if (i >= n)
-			break;
-		if (!css)
-			continue;
-		READ(s, FAIL_CGROUP, cg, &css->cgroup);
-		if (cg == dfl)
-			continue;
-		if (cg != last) {
-			READ(s, FAIL_CGROUP, root, &cg->root);
-			last = cg;
-			last_v1 = root != v2;
-			if (last_v1) {
-				READ(s, FAIL_CGROUP, kn, &cg->kn);
-				READ(s, FAIL_CGROUP, last_id, &kn->id);
-			}
-		}
-		if (last_v1) {
-			mask |= 1U << i;
-			c->cgroup_v1[i] = last_id;
-		}
-	}
+	/* Written out, so that each place in the array is a constant offset. */
+	V1(0);
+	V1(1);
+	V1(2);
+	V1(3);
+	V1(4);
+	V1(5);
+	V1(6);
+	V1(7);
+	V1(8);
+	V1(9);
+	V1(10);
+	V1(11);
+	V1(12);
+	V1(13);
+	V1(14);
+	V1(15);
 	c->v1_mask = mask;
 	return 0;
 }

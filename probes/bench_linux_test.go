@@ -1,0 +1,163 @@
+package probes
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// BenchmarkLaunch measures what the observation of one launch costs: the time
+// in our programs as the kernel counts it, and the whole launch with and
+// without a watch: with the record asked for when the process has ended, or
+// while it still runs ("awaited").
+func BenchmarkLaunch(b *testing.B) {
+	o, ctx := observer(b), testContext(b)
+	path, done, err := canaryFile()
+	if err != nil {
+		b.Skip(err)
+	}
+	defer done()
+	launch := func(b *testing.B) *os.Process {
+		b.Helper()
+		p, err := os.StartProcess(path, []string{"canary"}, &os.ProcAttr{Env: []string{"A=b"}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		return p
+	}
+	b.Run("bare", func(b *testing.B) {
+		for b.Loop() {
+			p := launch(b)
+			_, _ = p.Wait()
+		}
+	})
+	watched := func(b *testing.B, early, decode, stats bool) {
+		defer o.KeepAttached()()
+		if stats {
+			c, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
+			if err != nil {
+				b.Skip(err)
+			}
+			defer c.Close()
+		}
+		before := progStats(b, o)
+		kids, err := o.WatchChildrenOf(ctx, os.Getpid(), &WatchOptions{Want: []At{AtCaller, AtReturn, AtFirst}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer kids.Close()
+		b.ResetTimer()
+		for b.Loop() {
+			p := launch(b)
+			if !early {
+				_, _ = p.Wait()
+			}
+			w, err := kids.Take(ctx, p.Pid)
+			if err != nil {
+				b.Fatal(err)
+			}
+			r, err := w.Record(ctx)
+			if err != nil || !r.Complete() {
+				b.Fatal(err, r)
+			}
+			if decode {
+				_ = r.Snapshot(AtFirst).Posture()
+			}
+			if early {
+				_, _ = p.Wait()
+			}
+			_ = w.Close()
+		}
+		b.StopTimer()
+		if stats {
+			var sum time.Duration
+			for name, after := range progStats(b, o) {
+				n := after.count - before[name].count
+				if n == 0 {
+					continue
+				}
+				d := after.time - before[name].time
+				sum += d
+				b.ReportMetric(float64(d.Nanoseconds())/float64(b.N), name+"-ns/op")
+			}
+			b.ReportMetric(float64(sum.Nanoseconds())/float64(b.N), "bpf-ns/op")
+		}
+	}
+	b.Run("watched", func(b *testing.B) { watched(b, false, false, false) })
+	b.Run("decoded", func(b *testing.B) { watched(b, false, true, false) })
+	b.Run("awaited", func(b *testing.B) { watched(b, true, true, false) })
+	b.Run("stats", func(b *testing.B) { watched(b, false, true, true) })
+}
+
+type progStat struct {
+	time  time.Duration
+	count uint64
+}
+
+func progStats(b *testing.B, o *Observer) map[string]progStat {
+	b.Helper()
+	m := map[string]progStat{}
+	for name, p := range o.objs.coll.Programs {
+		s, err := p.Stats()
+		if err != nil {
+			b.Fatal(err)
+		}
+		m[name] = progStat{s.Runtime, s.RunCount}
+	}
+	return m
+}
+
+// BenchmarkEvent measures the reader's part: taking one event that equals the
+// one before, taking one that does not, and decoding.
+func BenchmarkEvent(b *testing.B) {
+	o, ctx := observer(b), testContext(b)
+	s, err := o.Self(ctx)
+	if err != nil {
+		b.Fatal(err)
+	}
+	raw := s.body.raw
+	b.Run("equal", func(b *testing.B) {
+		other := append([]byte(nil), raw...)
+		for b.Loop() {
+			if !s.body.same(other) {
+				b.Fatal("differs")
+			}
+		}
+	})
+	b.Run("copy", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := splitBody(raw, false, o.facts); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("decode", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			c, _ := splitBody(raw, false, o.facts)
+			c.posture()
+		}
+	})
+}
+
+// BenchmarkSelf measures a snapshot of the calling thread.
+func BenchmarkSelf(b *testing.B) {
+	o, ctx := observer(b), testContext(b)
+	c, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
+	if err != nil {
+		b.Skip(err)
+	}
+	defer c.Close()
+	before := progStats(b, o)["on_peek"]
+	for b.Loop() {
+		if _, err := o.Self(ctx); err != nil {
+			b.Fatal(err)
+		}
+	}
+	a := progStats(b, o)["on_peek"]
+	b.ReportMetric(float64((a.time-before.time).Nanoseconds())/float64(a.count-before.count), "bpf-ns")
+}
