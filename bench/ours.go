@@ -5,7 +5,9 @@ import (
 	"fmt"
 
 	"github.com/holdshort/holdshort/checkpoint"
-	"github.com/holdshort/holdshort/probes"
+	"github.com/holdshort/holdshort/harness"
+	"github.com/holdshort/holdshort/harness/request"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // ours are holdshort's own ways to launch.
@@ -30,57 +32,60 @@ func ours(s *settings) []contestant {
 			}
 			return outcome(w.Wait(ctx))
 		}},
-		observed(s),
+		verified(s),
 	}
 }
 
-// observed launches under the eyes of the kernel: snapshots at exec, return and
-// first instruction, read back, for each launch. The hooks stay attached for
-// the whole case, so all contestants pay their few nanoseconds for each system
-// call; turning them on and off would hit whoever is next much harder.
-//
-// It has a launcher of its own, since all children of that one are watched.
-func observed(s *settings) contestant {
-	const name = "holdshort, observed"
+// verified launches, observes and judges: snapshots at exec, return, first
+// instruction and exit, compared with what the oracle expects of each of the
+// hundred fields. The hooks stay attached for the whole case, so all contestants
+// pay their few nanoseconds for each system call; turning them on and off would
+// hit whoever is next much harder.
+func verified(s *settings) contestant {
+	const name = "holdshort, verified"
 	ctx := context.Background()
-	l, err := checkpoint.New(ctx)
+	r, err := harness.NewRunner(ctx, nil)
+	if err == nil && r.ProbesErr != nil {
+		r.Close()
+		err = r.ProbesErr
+	}
 	if err != nil {
 		return skipped{name, err}
 	}
-	o, err := probes.Open(ctx, nil)
-	if err != nil {
-		l.Close()
-		return skipped{name, err}
-	}
-	children, err := o.WatchChildrenOf(ctx, l.AgentPID(), nil)
-	if err != nil {
-		o.Close()
-		l.Close()
-		return skipped{name, err}
+	requests := map[string]*request.Request{}
+	for _, ns := range namespaceSets {
+		requests[ns.name] = asRequest(s.workload, ns)
 	}
 	return &inProcess{name: name, launch: func(ns namespaces) error {
-		w, err := l.Start(ctx, config(s.workload, ns), nil)
+		c, err := r.Run(ctx, requests[ns.name], nil)
 		if err != nil {
 			return err
 		}
-		watch, err := children.Take(ctx, w.HostPID())
-		if err != nil {
-			return err
+		if c.Verdict != harness.Constrained {
+			return fmt.Errorf("verdict %s: %v", c.Verdict, c.Reasons)
 		}
-		defer watch.Close()
-		record, err := watch.Record(ctx)
-		if err != nil {
-			return err
-		}
-		if !record.Complete() || record.Snapshot(probes.AtExec) == nil {
-			return fmt.Errorf("evidence is missing: %+v", record.Missing)
-		}
-		return outcome(w.Wait(ctx))
-	}, close: func() {
-		children.Close()
-		o.Close()
-		l.Close()
-	}}
+		return outcome(c.Launch, nil)
+	}, close: func() { r.Close() }}
+}
+
+func asRequest(workload string, ns namespaces) *request.Request {
+	req := request.New(workload)
+	types := []specs.LinuxNamespaceType{
+		specs.MountNamespace, specs.PIDNamespace, specs.NetworkNamespace, specs.UTSNamespace, specs.IPCNamespace,
+	}
+	switch ns.name {
+	case "none":
+		return req
+	case "eight":
+		types = append(types, specs.UserNamespace, specs.CgroupNamespace, specs.TimeNamespace)
+		req.Spec.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 100000, Size: 65536}}
+		req.Spec.Linux.GIDMappings = req.Spec.Linux.UIDMappings
+		req.Ext.KeepIDs = false
+	}
+	for _, t := range types {
+		req.Spec.Linux.Namespaces = append(req.Spec.Linux.Namespaces, specs.LinuxNamespace{Type: t})
+	}
+	return req
 }
 
 func outcome(r checkpoint.Result, err error) error {
