@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 )
 
 // Apply puts further constraints on a parked workload: the fields of patch that
@@ -120,11 +121,11 @@ func (c *Config) merge(patch *Config) Config {
 		m.BlockSignals = patch.BlockSignals
 	}
 	// Appended so that they are checked against the workload's namespaces.
-	m.Mounts = append(c.Mounts[:len(c.Mounts):len(c.Mounts)], patch.Mounts...)
+	m.Mounts = append(slices.Clip(c.Mounts), patch.Mounts...)
 	m.Network.LoopbackUp = c.Network.LoopbackUp || patch.Network.LoopbackUp
-	m.Network.Links = append(c.Network.Links[:len(c.Network.Links):len(c.Network.Links)], patch.Network.Links...)
-	m.Network.Routes = append(c.Network.Routes[:len(c.Network.Routes):len(c.Network.Routes)], patch.Network.Routes...)
-	m.Cgroup.Limits = append(c.Cgroup.Limits[:len(c.Cgroup.Limits):len(c.Cgroup.Limits)], patch.Cgroup.Limits...)
+	m.Network.Links = append(slices.Clip(c.Network.Links), patch.Network.Links...)
+	m.Network.Routes = append(slices.Clip(c.Network.Routes), patch.Network.Routes...)
+	m.Cgroup.Limits = append(slices.Clip(c.Cgroup.Limits), patch.Cgroup.Limits...)
 	if len(patch.Sysctls) > 0 {
 		m.Sysctls = maps.Clone(patch.Sysctls)
 	}

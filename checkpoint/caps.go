@@ -22,7 +22,7 @@ func (p *plan) bounding() {
 	if !want.Set {
 		return
 	}
-	for n := 0; n < 64; n++ {
+	for n := range 64 {
 		if p.env.all.Has(n) && !want.Value.Has(n) && p.startBounding().Has(n) {
 			p.final.add(StageBounding, n, CapSet(1 << n).Names()[0], prctl(unix.PR_CAPBSET_DROP, uint64(n)))
 		}
@@ -95,7 +95,7 @@ func (p *plan) ambient() {
 		return
 	}
 	p.final.add(StageAmbient, -1, "", prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL))
-	for n := 0; n < 64; n++ {
+	for n := range 64 {
 		if want.Value.Has(n) {
 			p.final.add(StageAmbient, n, CapSet(1 << n).Names()[0], prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, uint64(n)))
 		}

@@ -67,9 +67,11 @@ func rootMap() []IDMap { return []IDMap{{0, 100000, 65536}} }
 func TestAllNamespaces(t *testing.T) {
 	needRoot(t)
 	l := newLauncher(t)
-	cfg := Config{Namespaces: all(), UIDMap: rootMap(), GIDMap: rootMap(), Hostname: Some("box"),
+	cfg := Config{
+		Namespaces: all(), UIDMap: rootMap(), GIDMap: rootMap(), Hostname: Some("box"),
 		TimeOffsets: TimeOffsets{Boottime: 1000 * time.Hour}, Network: Network{LoopbackUp: true},
-		Mounts: []Mount{{Target: "/proc", Type: "proc", Options: []string{"nosuid"}}}}
+		Mounts: []Mount{{Target: "/proc", Type: "proc", Options: []string{"nosuid"}}},
+	}
 	out := output(t, l, cfg, "hostname; echo $$; id -u; cat /proc/self/uid_map; cut -d. -f1 /proc/uptime; ip -o addr show lo | head -1; ls -l /proc/self/fd; for n in /proc/self/ns/*; do readlink $n; done")
 	t.Log(out)
 	lines := strings.Fields(out)
@@ -90,10 +92,13 @@ func TestAllNamespaces(t *testing.T) {
 func TestVethWhileParked(t *testing.T) {
 	needRoot(t)
 	l := newLauncher(t)
-	cfg := Config{Namespaces: []Namespace{{Kind: Net}}, Network: Network{LoopbackUp: true, Links: []Link{{
-		Kind: Veth, Name: "eth0", Host: "hstest0", Addresses: []netip.Prefix{netip.MustParsePrefix("10.77.0.2/24")},
-		HostAddresses: []netip.Prefix{netip.MustParsePrefix("10.77.0.1/24")}}},
-		Routes: []Route{{Gateway: netip.MustParseAddr("10.77.0.1")}}}}
+	cfg := Config{Namespaces: []Namespace{{Kind: Net}}, Network: Network{
+		LoopbackUp: true, Links: []Link{{
+			Kind: Veth, Name: "eth0", Host: "hstest0", Addresses: []netip.Prefix{netip.MustParsePrefix("10.77.0.2/24")},
+			HostAddresses: []netip.Prefix{netip.MustParsePrefix("10.77.0.1/24")},
+		}},
+		Routes: []Route{{Gateway: netip.MustParseAddr("10.77.0.1")}},
+	}}
 	t.Log(output(t, l, cfg, "ip addr; ip route"))
 }
 

@@ -73,8 +73,7 @@ func (e *Error) Error() string {
 	}
 	b.WriteString(": ")
 	b.WriteString(e.Err.Error())
-	var errno unix.Errno
-	if errors.As(e.Err, &errno) {
+	if errno, ok := errors.AsType[unix.Errno](e.Err); ok {
 		if name := unix.ErrnoName(errno); name != "" {
 			b.WriteString(" (" + name + ")")
 		}

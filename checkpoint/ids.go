@@ -7,8 +7,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const unchanged = ^uint64(0)
-
 // ids switches groups, gid and uid, in this order, since each needs what the
 // next takes away.
 func (p *plan) ids() {

@@ -47,7 +47,7 @@ func readEnvironment() (*environment, error) {
 		inherit: join(d[0].Inheritable, d[1].Inheritable),
 		uid:     uint32(unix.Geteuid()), gid: uint32(unix.Getegid()),
 	}
-	for n := 0; n < 64; n++ {
+	for n := range 64 {
 		v, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(n), 0, 0, 0)
 		if err != nil {
 			break

@@ -233,8 +233,10 @@ func TestLeavesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer l.Close()
-		cfg := Config{Args: []string{"/bin/true"}, Namespaces: all(), UIDMap: rootMap(), GIDMap: rootMap(),
-			Mounts: []Mount{{Target: "/proc", Type: "proc"}}}
+		cfg := Config{
+			Args: []string{"/bin/true"}, Namespaces: all(), UIDMap: rootMap(), GIDMap: rootMap(),
+			Mounts: []Mount{{Target: "/proc", Type: "proc"}},
+		}
 		for range 20 {
 			if r, err := l.Run(bg, &cfg, nil); err != nil || r.State != Exited {
 				t.Fatal(r, err)
@@ -256,7 +258,7 @@ func TestLeavesNothing(t *testing.T) {
 			if _, err := l.Spawn(bg, &bad, nil); err == nil {
 				t.Fatal("mount of an unknown type succeeded")
 			}
-			w = spawn(t, l, cfg, nil) // ends with the launcher
+			spawn(t, l, cfg, nil) // ends with the launcher
 		}
 	})
 }
@@ -352,7 +354,10 @@ func TestApplyWhileParked(t *testing.T) {
 	wl := spawn(t, l, cfg, &Options{Stdout: w})
 	w.Close()
 	patches := []*Config{
-		{Hostname: Some("late")}, {Umask: Some[uint32](0o27)}, {Rlimits: []Rlimit{{"RLIMIT_NOFILE", 77, 88}}}, {Nice: Some(7)},
+		{Hostname: Some("late")},
+		{Umask: Some[uint32](0o27)},
+		{Rlimits: []Rlimit{{"RLIMIT_NOFILE", 77, 88}}},
+		{Nice: Some(7)},
 		{Network: Network{LoopbackUp: true}},
 	}
 	for _, p := range patches {

@@ -90,9 +90,9 @@ type environment struct {
 func (p *plan) reg() int {
 	r := agent.RegFree + p.regs
 	p.regs++
-	if r >= 64 {
-		p.setup.fail(StageConfig, -1, "", fmt.Errorf("more than %d descriptors at a time: %w", 64-agent.RegFree, unix.E2BIG))
-		return 63
+	if r >= agent.NumRegs {
+		p.setup.fail(StageConfig, -1, "", fmt.Errorf("more than %d descriptors at a time: %w", agent.NumRegs-agent.RegFree, unix.E2BIG))
+		return agent.NumRegs - 1
 	}
 	return r
 }

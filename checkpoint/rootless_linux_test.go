@@ -16,9 +16,11 @@ func TestRootless(t *testing.T) {
 	if os.Getenv("HOLDSHORT_TEST_ROOTLESS") != "" {
 		l := newLauncher(t)
 		uid, gid := uint32(os.Getuid()), uint32(os.Getgid())
-		cfg := Config{Namespaces: all(), UIDMap: []IDMap{{0, uid, 1}}, GIDMap: []IDMap{{0, gid, 1}}, DenySetgroups: true,
+		cfg := Config{
+			Namespaces: all(), UIDMap: []IDMap{{0, uid, 1}}, GIDMap: []IDMap{{0, gid, 1}}, DenySetgroups: true,
 			Hostname: Some("rootless"), Mounts: []Mount{{Target: "/proc", Type: "proc"}}, Network: Network{LoopbackUp: true},
-			NoNewPrivs: true, Capabilities: Capabilities{Bounding: Some(CapSet(0)), Permitted: Some(CapSet(0)), Effective: Some(CapSet(0)), Inheritable: Some(CapSet(0))}}
+			NoNewPrivs: true, Capabilities: Capabilities{Bounding: Some(CapSet(0)), Permitted: Some(CapSet(0)), Effective: Some(CapSet(0)), Inheritable: Some(CapSet(0))},
+		}
 		out := output(t, l, cfg, "id -u; hostname; echo $$; grep -E 'CapEff|NoNewPrivs' /proc/self/status")
 		if want := "0\nrootless\n1\nCapEff:\t0000000000000000\nNoNewPrivs:\t1"; out != want {
 			t.Errorf("got %q; want %q", out, want)
@@ -59,7 +61,9 @@ func TestRootlessHelper(t *testing.T) {
 	if err := os.WriteFile(file, []byte("nobody:200000:65536\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	os.Chmod(filepath.Dir(file), 0o755)
+	if err := os.Chmod(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for _, f := range []string{"/etc/subuid", "/etc/subgid"} {
 		if _, err := os.Stat(f); err != nil {
 			t.Skip("needs " + f + " to put a range over")

@@ -29,7 +29,8 @@ func TestSeccomp(t *testing.T) {
 func TestSeccompPreflight(t *testing.T) {
 	l := newLauncher(t)
 	cfg := Config{Args: []string{"/bin/true"}, NoNewPrivs: true, Seccomp: &seccomp.Policy{
-		DefaultAction: seccomp.ActKillProcess, Syscalls: []seccomp.Rule{{Names: []string{"read", "exit_group"}, Action: seccomp.ActAllow}}}}
+		DefaultAction: seccomp.ActKillProcess, Syscalls: []seccomp.Rule{{Names: []string{"read", "exit_group"}, Action: seccomp.ActAllow}},
+	}}
 	_, err := l.Spawn(bg, &cfg, nil)
 	var e *Error
 	if !errors.As(err, &e) || e.Stage != StageSeccomp || !strings.Contains(err.Error(), "execve") {
@@ -43,8 +44,10 @@ func TestSeccompBeforeCapabilities(t *testing.T) {
 	needRoot(t)
 	l := newLauncher(t)
 	none := Some(CapSet(0))
-	cfg := Config{Args: []string{"/bin/true"}, UID: Some[uint32](1000), Capabilities: Capabilities{Permitted: none, Effective: none, Inheritable: none},
-		Seccomp: &seccomp.Policy{DefaultAction: seccomp.ActAllow, Syscalls: []seccomp.Rule{{Names: []string{"getppid"}, Action: seccomp.ActErrno}}}}
+	cfg := Config{
+		Args: []string{"/bin/true"}, UID: Some[uint32](1000), Capabilities: Capabilities{Permitted: none, Effective: none, Inheritable: none},
+		Seccomp: &seccomp.Policy{DefaultAction: seccomp.ActAllow, Syscalls: []seccomp.Rule{{Names: []string{"getppid"}, Action: seccomp.ActErrno}}},
+	}
 	if r, err := l.Run(bg, &cfg, nil); err != nil || r.State != Exited || r.ExitCode != 0 {
 		t.Errorf("%+v %v", r, err)
 	}

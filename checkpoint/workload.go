@@ -503,7 +503,7 @@ func (w *Workload) failed(steps []step, out agent.Outcome, child bool) *Error {
 			}
 		}
 	}
-	if errno, ok := e.Err.(unix.Errno); ok {
+	if errno, ok := errors.AsType[unix.Errno](e.Err); ok {
 		e.Hint = hint(e.Stage, errno)
 	}
 	return e
@@ -538,7 +538,7 @@ func endedWithin(pidfd int, limit time.Duration) bool {
 	poll := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
 	for end := time.Now().Add(limit); ; {
 		n, err := unix.Poll(poll, int(max(time.Until(end).Milliseconds(), 0)))
-		if err != unix.EINTR { //nolint:errorlint // an errno as the system call gave it
+		if err != unix.EINTR {
 			return n == 1
 		}
 	}

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -174,7 +175,7 @@ func (a *Agent) read() {
 	var cause error
 	err := a.raw.Read(func(fd uintptr) bool {
 		cause = a.drain(fd)
-		return cause != unix.EAGAIN
+		return !errors.Is(cause, unix.EAGAIN)
 	})
 	if err != nil {
 		cause = err
@@ -244,7 +245,7 @@ func (a *Agent) gone(cause error) {
 	}
 	st, err := a.proc.Wait()
 	if !closing {
-		a.err = fmt.Errorf("agent ended: %v", cause)
+		a.err = fmt.Errorf("agent ended: %w", cause)
 		if err == nil {
 			a.err = fmt.Errorf("agent ended: %s", st)
 		}

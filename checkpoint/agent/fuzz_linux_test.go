@@ -81,6 +81,7 @@ var harmless = []uint32{unix.SYS_GETPID, unix.SYS_GETUID, unix.SYS_SCHED_YIELD, 
 
 // damaged sends a launch of harmless operations and changes words of it.
 func (a *Agent) damaged(t *testing.T, r *reader, later bool) {
+	t.Helper()
 	var ops []Op
 	for range r.byte() % 8 {
 		op := Sys(harmless[int(r.byte())%len(harmless)], N(r.u64()), N(r.u64()), N(r.u64()))

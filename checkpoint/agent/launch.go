@@ -2,6 +2,7 @@ package agent
 
 import (
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -59,7 +60,7 @@ func (a *Agent) Launch(spec *Spec, onEvent func(*Event, int)) (*Launch, error) {
 	}
 	if spec.CgroupFD >= 0 {
 		l.mem.cgroupReg = uint32(RegFD0 + len(fds))
-		fds = append(fds[:len(fds):len(fds)], spec.CgroupFD)
+		fds = append(slices.Clip(fds), spec.CgroupFD)
 	}
 	l.mem.nfds = uint32(len(fds))
 	if spec.ExecEvent {

@@ -14,7 +14,8 @@ const (
 	// MaxOps is the longest batch.
 	MaxOps = 4096
 
-	maxRegs = 64
+	// NumRegs is the number of registers.
+	NumRegs = 64
 )
 
 // Registers that the agent fills. A launch's own descriptors begin at RegFD0;
