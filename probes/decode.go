@@ -37,6 +37,7 @@ type kernelFacts struct {
 	cpus        [16]uint64 // the CPUs that this machine may have
 	// initialPIDNS says that our process numbers are the kernel's.
 	initialPIDNS bool
+	noLandlock   bool
 	landlockWhy  string // why there are no layers
 	wideMask     string // why an affinity mask cannot be read whole; empty if it can
 }
@@ -305,6 +306,9 @@ func (b builder) task(p *posture.Posture, facts *kernelFacts) {
 	p.Privilege.Dumpable = val(k.Dumpable, first(b.lacks(bpf.ProbesHaveHAVE_DUMPABLE, whyNoMM), b.failed(bpf.ProbesFailedFAIL_MM)))
 
 	why := first(b.lacks(bpf.ProbesHaveHAVE_LANDLOCK, first(facts.landlockWhy, whyFault)), b.failed(bpf.ProbesFailedFAIL_LANDLOCK))
+	if facts.noLandlock { // where there is no Landlock nobody is in a domain
+		why = ""
+	}
 	p.Landlock.Layers = val(k.LandlockLayers, why)
 
 	s := &p.Sched

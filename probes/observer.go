@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/bits"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -92,7 +93,7 @@ func Open(ctx context.Context, opts *Options) (*Observer, error) {
 		_ = o.Close()
 		return nil, err
 	}
-	o.calibrateLandlock(ctx)
+	o.facts.landlockWhy = o.calibrateLandlock(ctx)
 	if err := o.canary(ctx); err != nil {
 		_ = o.Close()
 		return nil, err
@@ -287,6 +288,9 @@ func (o *Observer) handle(b []byte) {
 			p := peeked{head: h}
 			if h.flags&bpf.ProbesHeadFlagHEAD_BODY != 0 {
 				p.body, p.err = splitBody(b, h.flags&bpf.ProbesHeadFlagHEAD_CODE != 0, o.facts)
+			}
+			if h.flags&bpf.ProbesHeadFlagHEAD_BLOB != 0 && len(b) > coreSize {
+				p.blob = slices.Clone(b[coreSize:])
 			}
 			ch <- p
 		}

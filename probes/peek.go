@@ -15,6 +15,7 @@ import (
 type peeked struct {
 	head head
 	body *body
+	blob []byte // the front of cred->security
 	err  error
 }
 
@@ -23,6 +24,7 @@ const (
 	optCode = 1
 	optArgs = 2
 	optBody = 4
+	optBlob = 8
 )
 
 // peek runs a program in the context of the calling thread that reads the task

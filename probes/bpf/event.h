@@ -31,6 +31,7 @@ enum head_flag {
 	HEAD_CODE = 4,        /* filter instructions were asked for */
 	HEAD_ROOT = 8,        /* a child of a watched parent, not a descendant */
 	HEAD_FOUND = 16,      /* a peek found its task */
+	HEAD_BLOB = 32,       /* the tail is the first bytes of cred->security */
 };
 
 /* Groups of fields that one failed read makes untrustworthy. */
@@ -113,6 +114,7 @@ enum have {
 /* Each part is read with its largest size as bound, so the buffer must hold
  * the sum of all bounds.
  */
+#define BLOB_SIZE 256
 #define TAIL_SIZE (1024 * 40 + MAX_GROUPS * 4 + MAX_ARGS + MAX_ENV + MAX_CODE)
 
 struct head {

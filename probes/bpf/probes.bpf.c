@@ -62,6 +62,7 @@ struct {
 #define OPT_CODE 1
 #define OPT_ARGS 2
 #define OPT_BODY 4
+#define OPT_BLOB 8 /* peek only */
 
 struct raw_args {
 	u64 args[4];
@@ -113,6 +114,20 @@ INLINE u64 start_of(struct task_struct *t)
 	bpf_probe_read_kernel(&leader, sizeof(leader), &t->group_leader);
 	bpf_probe_read_kernel(&start, sizeof(start), &leader->start_boottime);
 	return start;
+}
+
+/* The flags of the group's leader. Exec always leaves the thread that called it
+ * as leader, so only there PF_FORKNOEXEC speaks for the process; other threads
+ * have the bit although the process has exec'd.
+ */
+INLINE u32 leader_flags(struct task_struct *t)
+{
+	struct task_struct *leader = NULL;
+	u32 flags = 0;
+
+	bpf_probe_read_kernel(&leader, sizeof(leader), &t->group_leader);
+	bpf_probe_read_kernel(&flags, sizeof(flags), &leader->flags);
+	return flags;
 }
 
 /* The thread group's number in the observer's pid namespace. */
@@ -210,7 +225,7 @@ INLINE long send(struct slot *s, u32 index, struct watch *w)
 	u32 used = s->used;
 	u64 wake = BPF_RB_NO_WAKEUP;
 
-	if (s->e.head.flags & HEAD_BODY) {
+	if (s->e.head.flags & (HEAD_BODY | HEAD_BLOB)) {
 		if (used > TAIL_SIZE)
 			used = TAIL_SIZE;
 		size = sizeof(struct event) + used;
@@ -250,9 +265,7 @@ NOINLINE int emit(struct watch *w, struct task_struct *t, u32 at, u32 opts, u64 
 	h->ip = ip;
 	h->entry = w->entry;
 	h->lost_all = counters.lost + counters.no_slot;
-	u32 task_flags = 0;
-	bpf_probe_read_kernel(&task_flags, sizeof(task_flags), &t->flags);
-	h->info = task_flags;
+	h->info = leader_flags(t);
 	h->at = at;
 	h->flags = ip ? HEAD_IP : 0;
 	h->tgid = id >> 32;
@@ -600,12 +613,23 @@ int on_peek(struct raw_args *ctx)
 		struct signal_struct *sig = NULL;
 
 		/* here: the task's flags, and its threads still alive */
-		bpf_probe_read_kernel(&h->parent, sizeof(h->parent), &t->flags);
+		h->parent = leader_flags(t);
 		bpf_probe_read_kernel(&sig, sizeof(sig), &t->signal);
 		bpf_probe_read_kernel(&h->exec, sizeof(h->exec), &sig->live);
 	}
 	h->cpu = bpf_get_smp_processor_id();
 	fill(s, t, found ? opts & OPT_BODY ? opts : 0 : 0);
+	if (found && (opts & OPT_BLOB)) {
+		const struct cred *cred = NULL;
+		void *blob = NULL;
+
+		bpf_probe_read_kernel(&cred, sizeof(cred), &t->cred);
+		bpf_probe_read_kernel(&blob, sizeof(blob), &cred->security);
+		if (bpf_probe_read_kernel(s->tail, BLOB_SIZE, blob) == 0) {
+			h->flags |= HEAD_BLOB;
+			s->used = BLOB_SIZE;
+		}
+	}
 	return send(s, index, NULL) ? 2 : 0;
 }
 

@@ -239,6 +239,7 @@ const (
 	ProbesHeadFlagHEAD_CODE  ProbesHeadFlag = 4
 	ProbesHeadFlagHEAD_ROOT  ProbesHeadFlag = 8
 	ProbesHeadFlagHEAD_FOUND ProbesHeadFlag = 16
+	ProbesHeadFlagHEAD_BLOB  ProbesHeadFlag = 32
 )
 
 type ProbesSlot struct {

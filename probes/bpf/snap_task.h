@@ -14,7 +14,10 @@ NOINLINE int snap_task(struct slot *s, struct task_struct *t)
 	struct core *c = &s->e.core;
 	s32 prio = 0;
 
-	READ(s, FAIL_TASK, c->task_flags, &t->flags);
+	struct task_struct *leader = NULL;
+	READ(s, FAIL_TASK, leader, &t->group_leader); /* whose PF_FORKNOEXEC counts */
+	NEED(s, FAIL_TASK, leader);
+	READ(s, FAIL_TASK, c->task_flags, &leader->flags);
 	READ(s, FAIL_TASK, c->pdeathsig, &t->pdeath_signal);
 	READ(s, FAIL_TASK, c->personality, &t->personality);
 	READ(s, FAIL_TASK, c->atomic_flags, &t->atomic_flags);
