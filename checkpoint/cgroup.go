@@ -107,6 +107,17 @@ func inheritCpuset(dir string) {
 	}
 }
 
+// cleanup is what the agent does instead of removeCgroups if the host is gone.
+func (p *plan) cleanup() []agent.Op {
+	var ops []agent.Op
+	cwd := agent.N(int64(unix.AT_FDCWD))
+	for _, dir := range slices.Backward(p.made) {
+		ops = append(ops, agent.Sys(unix.SYS_OPENAT, cwd, agent.S(dir+"/cgroup.kill"), agent.N(unix.O_WRONLY|unix.O_CLOEXEC)),
+			agent.Sys(unix.SYS_UNLINKAT, cwd, agent.S(dir), agent.N(unix.AT_REMOVEDIR)))
+	}
+	return ops
+}
+
 // removeCgroups removes what Create made, once it is empty. Processes that
 // outlived the workload in it are killed: with cgroup.kill (since Linux 5.14),
 // else one by one.

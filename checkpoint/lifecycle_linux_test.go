@@ -178,6 +178,9 @@ func TestHostKilled(t *testing.T) {
 		l := newLauncher(t)
 		opts := &Options{}
 		cfg := Config{}
+		if dir := os.Getenv("HOLDSHORT_TEST_CGROUP"); dir != "" {
+			cfg.Cgroup = Cgroup{V2: dir, Create: true}
+		}
 		switch how {
 		case "linger":
 			opts.Orphan = -1
@@ -196,7 +199,8 @@ func TestHostKilled(t *testing.T) {
 	for _, how := range []string{"parked", "running", "grace", "linger"} {
 		t.Run(how, func(t *testing.T) {
 			cmd := exec.Command("/proc/self/exe", "-test.run=^TestHostKilled$")
-			cmd.Env = append(os.Environ(), "HOLDSHORT_TEST_HOST="+how)
+			dir := testCgroup()
+			cmd.Env = append(os.Environ(), "HOLDSHORT_TEST_HOST="+how, "HOLDSHORT_TEST_CGROUP="+dir)
 			out, _ := cmd.StdoutPipe()
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
@@ -221,6 +225,9 @@ func TestHostKilled(t *testing.T) {
 			}
 			gone(t, pid)
 			gone(t, agentPID)
+			if _, err := os.Stat(dir); dir != "" && err == nil {
+				t.Errorf("cgroup %s is left", dir)
+			}
 		})
 	}
 }
@@ -382,4 +389,14 @@ func TestApplyWhileParked(t *testing.T) {
 	if r := result(t, wl); r.State != Failed {
 		t.Errorf("%+v", r)
 	}
+}
+
+// testCgroup names a version 2 cgroup that can be made here, or is empty.
+func testCgroup() string {
+	for _, dir := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
+		if _, err := os.Stat(dir + "/cgroup.controllers"); err == nil && os.Geteuid() == 0 {
+			return dir + "/holdshort-test-" + strconv.Itoa(os.Getpid())
+		}
+	}
+	return ""
 }

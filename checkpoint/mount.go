@@ -123,12 +123,12 @@ func lockedFlags(path string) uintptr {
 		return 0
 	}
 	var f uintptr
-	for st_, ms := range map[int64]uintptr{
+	for flag, ms := range map[int64]uintptr{
 		unix.ST_RDONLY: unix.MS_RDONLY, unix.ST_NOSUID: unix.MS_NOSUID, unix.ST_NODEV: unix.MS_NODEV,
 		unix.ST_NOEXEC: unix.MS_NOEXEC, unix.ST_NOATIME: unix.MS_NOATIME, unix.ST_NODIRATIME: unix.MS_NODIRATIME,
 		unix.ST_RELATIME: unix.MS_RELATIME,
 	} {
-		if int64(st.Flags)&st_ != 0 {
+		if st.Flags&flag != 0 {
 			f |= ms
 		}
 	}

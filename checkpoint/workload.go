@@ -104,7 +104,7 @@ func (w *Workload) launch(steps []step, execEvent bool) error {
 	}
 	first := batch{steps: steps}
 	spec := &agent.Spec{
-		CloneFlags: p.cloneFlags, CgroupFD: p.cgroupFD, FDs: p.fds, AgentOps: p.agent.ops(), Ops: first.ops(),
+		CloneFlags: p.cloneFlags, CgroupFD: p.cgroupFD, FDs: p.fds, AgentOps: p.agent.ops(), Ops: first.ops(), Cleanup: p.cleanup(),
 		ExecEvent: execEvent, NoSpawned: !execEvent, Hold: w.state == Spawning, Orphan: p.opts.orphan(),
 	}
 	w.mu.Lock() // the first event must find launched

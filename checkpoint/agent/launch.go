@@ -18,6 +18,7 @@ type Spec struct {
 	FDs        []int  // become registers RegFD0…; the caller keeps its own copies
 	AgentOps   []Op   // run by the agent on the child's behalf before the first batch
 	Ops        []Op   // the first batch
+	Cleanup    []Op   // openat of a file to write "1" to, unlinkat of a directory: by the agent at the end, if the host is gone
 	ExecEvent  bool   // report Running
 	Hold       bool   // keep the zombie until Release
 	NoSpawned  bool   // no Spawned event; without a pidfd the host cannot kill it if the agent dies
@@ -43,7 +44,7 @@ type Launch struct {
 // last; if the agent dies, the last is the zero Event.
 func (a *Agent) Launch(spec *Spec, onEvent func(*Event, int)) (*Launch, error) {
 	head := align(launchSize)
-	r, err := a.arena.alloc(head + size(spec.AgentOps) + size(spec.Ops))
+	r, err := a.arena.alloc(head + size(spec.AgentOps) + size(spec.Ops) + size(spec.Cleanup))
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +76,9 @@ func (a *Agent) Launch(spec *Spec, onEvent func(*Event, int)) (*Launch, error) {
 	l.mem.agentOps = uint64(r.off + head)
 	next := a.arena.write(r.off+head, spec.AgentOps)
 	l.mem.ops = uint64(next)
-	a.arena.write(next, spec.Ops)
+	next = a.arena.write(next, spec.Ops)
+	l.mem.cleanup, l.mem.cleanupNops = uint64(next), uint32(len(spec.Cleanup))
+	a.arena.write(next, spec.Cleanup)
 	if len(fds) > MaxFDs {
 		l.finish()
 		return nil, unix.E2BIG

@@ -123,26 +123,27 @@ const (
 const Linger = 0xffffffff
 
 type launch struct {
-	version    uint32
-	flags      uint32
-	cloneFlags uint64
-	cgroupReg  uint32
-	orphan     uint32
-	agentOps   uint64
-	agentNops  uint32
-	nfds       uint32
-	ops        uint64
-	nops       uint32
-	goSeq      uint32
-	state      uint32
-	pc         uint32
-	err        int32
-	pidInside  uint32
-	pid        int32
-	pid2       int32
-	agentPC    uint32
-	agentDone  uint32
-	ended      uint32
-	_          uint32
-	rusage     [18]int64
+	version     uint32
+	flags       uint32
+	cloneFlags  uint64
+	cgroupReg   uint32
+	orphan      uint32
+	agentOps    uint64
+	agentNops   uint32
+	nfds        uint32
+	ops         uint64
+	nops        uint32
+	goSeq       uint32
+	state       uint32
+	pc          uint32
+	err         int32
+	pidInside   uint32
+	pid         int32
+	pid2        int32
+	agentPC     uint32
+	agentDone   uint32
+	ended       uint32
+	cleanupNops uint32
+	cleanup     uint64
+	rusage      [18]int64
 }

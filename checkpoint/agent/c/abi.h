@@ -113,12 +113,13 @@ struct launch {
 	u32 agent_pc;
 	u32 agent_done; /* futex: 1 when the agent's operations are over */
 	u32 ended; /* 1 just before EV_EXITED or EV_REFUSED is sent: a hint for a host that spins */
-	u32 pad;
+	u32 cleanup_nops; /* run by the agent once the child has ended, if the host is gone */
+	u64 cleanup;      /* offset */
 	struct { s64 v[18]; } rusage;
 };
 
 _Static_assert(sizeof(struct request) == 24, "request");
 _Static_assert(sizeof(struct event) == 32, "event");
 _Static_assert(sizeof(struct op) == 72, "op");
-_Static_assert(sizeof(struct launch) == 240, "launch");
+_Static_assert(sizeof(struct launch) == 248, "launch");
 #endif

@@ -235,6 +235,41 @@ static void spawn(const struct request *q, const s32 *fds, u32 nfds)
 	sys1(NR_close, pidfd);
 }
 
+/*
+ * clean_up does what the host would have done: it removes directories that were
+ * made for the launch, such as its cgroup. Whatever is still in one is told to
+ * end first, which takes a moment.
+ */
+static void clean_up(struct launch *l)
+{
+	u64 off = l->cleanup, n = l->cleanup_nops;
+
+	if (n > MAX_OPS || !in_arena(ARENA_BASE + off, n * sizeof(struct op)))
+		return;
+	struct op *ops = (struct op *)(ARENA_BASE + off);
+	for (u64 i = 0; i < n; i++) {
+		u64 *a = ops[i].args;
+		s64 res = -EPERM;
+		if (ops[i].nr == NR_openat) {
+			s64 fd = sys3(NR_openat, a[0], a[1], a[2]);
+			if (fd >= 0) { /* cgroup.kill */
+				sys3(NR_write, fd, "1", 1);
+				sys1(NR_close, fd);
+			}
+		} else if (ops[i].nr == NR_unlinkat && a[2] == 0x200 /* AT_REMOVEDIR */) {
+			struct timespec ms = { 0, 5000000 };
+			for (int try = 0; try < 200; try++) {
+				res = sys3(NR_unlinkat, a[0], a[1], a[2]);
+				if (res != -EBUSY)
+					break;
+				sys2(NR_nanosleep, &ms, 0);
+			}
+		}
+		ops[i].result = res;
+		ops[i].done = 1;
+	}
+}
+
 static void drop_pipe(struct record *r)
 {
 	if (r->pipe >= 0)
@@ -328,6 +363,8 @@ static void ended(struct siginfo *si)
 		flags |= EVF_HELD;
 	}
 	store(&l->ended, 1);
+	if (host_gone)
+		clean_up(l);
 	tell(slot, EV_EXITED, pid, status, (u32)code, flags, -1);
 	if (!hold)
 		forget(r);
@@ -396,6 +433,7 @@ static __attribute__((noreturn)) void orphaned(void)
 		if (records[i].used == 2) {
 			struct siginfo si;
 			sys5(NR_waitid, P_PID, records[i].pid, &si, WEXITED | WNOHANG | WALL, 0);
+			clean_up(launch_of(&records[i]));
 			forget(&records[i]);
 		}
 	held = 0;

@@ -45,6 +45,8 @@ static inline s64 sys6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 #define NR_sched_setattr 314
 #define NR_execveat 322
 #define NR_sched_yield 24
+#define NR_nanosleep 35
+#define NR_unlinkat 263
 #define NR_clock_gettime 228
 #define NR_epoll_create1 291
 #define NR_epoll_ctl 233
@@ -83,6 +85,8 @@ static inline s64 sys6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 #define NR_clock_gettime 113
 #define NR_sched_setaffinity 122
 #define NR_sched_yield 124
+#define NR_nanosleep 101
+#define NR_unlinkat 35
 #define NR_kill 129
 #define NR_rt_sigaction 134
 #define NR_rt_sigprocmask 135
