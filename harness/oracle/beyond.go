@@ -17,8 +17,9 @@ type Beyond struct {
 	Want  any
 }
 
-// beyond lists them, in a fixed order.
-func beyond(r *request.Request) []Beyond {
+// Asked lists what the request asks for beyond what a posture shows, in a fixed
+// order.
+func Asked(r *request.Request) []Beyond {
 	var out []Beyond
 	add := func(asked bool, field string, want any) {
 		if asked {

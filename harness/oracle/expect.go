@@ -78,7 +78,7 @@ func Expect(req *request.Request, caller *posture.Posture, feat Features) *Expec
 	b.process()
 	b.fs()
 	b.exec()
-	e.beyond = beyond(req)
+	e.beyond = Asked(req)
 	return e
 }
 
