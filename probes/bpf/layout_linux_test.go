@@ -1,0 +1,56 @@
+package bpf
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
+)
+
+// layoutEnv names a directory of kernels: vmlinux files, or files of BTF. Each
+// must have every layout that the programs know: the programs are relocated
+// against it, and this kernel's verifier walks the result, in which a member
+// that was not found and not asked for with field_exists is an error.
+const layoutEnv = "HOLDSHORT_BTF_DIR"
+
+func TestPrograms_FitOtherKernels(t *testing.T) {
+	dir := os.Getenv(layoutEnv)
+	if dir == "" {
+		t.Skipf("needs other kernels' type information, in the directory that %s names", layoutEnv)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		types, err := btf.LoadSpec(f)
+		if err != nil {
+			continue
+		}
+		t.Run(filepath.Base(f), func(t *testing.T) {
+			spec, err := LoadProbes()
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{
+				Programs: ebpf.ProgramOptions{KernelTypes: types},
+			})
+			if errors.Is(err, unix.EPERM) {
+				t.Skip("needs the privilege to load programs")
+			}
+			var v *ebpf.VerifierError
+			if errors.As(err, &v) {
+				t.Fatalf("%v\n%s", err, strings.Join(v.Log[max(0, len(v.Log)-30):], "\n"))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Close()
+		})
+	}
+}
