@@ -49,14 +49,26 @@ type explorer struct {
 // is not followed here (arithmetic other than & on an argument, comparing two
 // of its words, returning one), or has more than [MaxPaths] paths.
 func Explore(prog []Instruction, region *Region, visit func(ret uint32, r *Region) error) error {
-	return explore(prog, region, visit, nil)
-}
-
-func explore(prog []Instruction, region *Region, visit func(uint32, *Region) error, onTest func(Test)) error {
-	if err := Validate(prog); err != nil {
+	c, err := Check(prog)
+	if err != nil {
 		return err
 	}
-	e := explorer{prog: prog, visit: visit, onTest: onTest}
+	return c.Explore(region, visit)
+}
+
+// Checked is a program that passed [Validate], for exploring it many times.
+type Checked struct{ prog []Instruction }
+
+// Check validates prog. The program must not be changed afterwards.
+func Check(prog []Instruction) (Checked, error) { return Checked{prog}, Validate(prog) }
+
+// Explore is [Explore] without the validation.
+func (c Checked) Explore(region *Region, visit func(ret uint32, r *Region) error) error {
+	return c.explore(region, visit, nil)
+}
+
+func (c Checked) explore(region *Region, visit func(uint32, *Region) error, onTest func(Test)) error {
+	e := explorer{prog: c.prog, visit: visit, onTest: onTest}
 	r, p := *region, path{}
 	return e.walk(&p, &r)
 }
@@ -273,7 +285,11 @@ func Summarise(prog []Instruction, arch, nr uint32) (Summary, error) {
 	r.Fix(WordArch, arch)
 	r.Fix(WordNR, nr)
 	var s Summary
-	err := explore(prog, &r, func(ret uint32, _ *Region) error {
+	c, err := Check(prog)
+	if err != nil {
+		return s, err
+	}
+	err = c.explore(&r, func(ret uint32, _ *Region) error {
 		if i, ok := slices.BinarySearch(s.Returns, ret); !ok {
 			s.Returns = slices.Insert(s.Returns, i, ret)
 		}
