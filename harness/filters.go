@@ -6,9 +6,15 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// filterJudge judges installed seccomp filters by simulating them.
+// filterJudge judges an installed seccomp filter by what it does, over every
+// system call number of every architecture and all arguments.
 type filterJudge struct{}
 
+// JudgeFilter compares one filter with the policy that it was made for.
 func (filterJudge) JudgeFilter(policy *specs.LinuxSeccomp, got *posture.Filter) (oracle.Outcome, string) {
-	return oracle.Unobservable, "not written yet"
+	p, err := oracle.PolicyFromOCI(policy)
+	if err != nil {
+		return oracle.Unobservable, err.Error()
+	}
+	return oracle.SummarizeSeccomp(oracle.CheckSeccomp(p, []posture.Filter{*got}, oracle.SeccompOptions{}))
 }
