@@ -130,7 +130,7 @@ func (p *printer) notes(r *Report) {
 // held tells what was asked for and held, by part of the request.
 func (p *printer) held(r *Report) {
 	asked, kept := 0, 0
-	var names []string
+	var names, kinds []string
 	seen := map[string]bool{}
 	for i := range r.Checks {
 		c := &r.Checks[i]
@@ -142,10 +142,18 @@ func (p *printer) held(r *Report) {
 			continue
 		}
 		asked++
-		if name, _, _ := strings.Cut(c.Source, ","); !seen[name] {
-			seen[name] = true
-			names = append(names, name)
+		name, _, _ := strings.Cut(c.Source, ",")
+		if kind, ok := strings.CutPrefix(name, "linux.namespaces: "); ok {
+			if !seen[name] {
+				kinds = append(kinds, kind)
+			}
+		} else if short := shortSource(name); !seen[name] {
+			names = append(names, short)
 		}
+		seen[name] = true
+	}
+	if len(kinds) > 0 {
+		names = append([]string{"namespaces (" + strings.Join(kinds, " ") + ")"}, names...)
 	}
 	if asked+kept == 0 {
 		return
@@ -159,11 +167,19 @@ func (p *printer) held(r *Report) {
 	}
 }
 
-// wrap breaks a text at spaces, in at most four lines.
+// shortSource leaves out of a field's name what a reader can do without.
+func shortSource(name string) string {
+	for _, p := range []string{"linux.", "process.", "holdshort."} {
+		name = strings.TrimPrefix(name, p)
+	}
+	return name
+}
+
+// wrap breaks a text at spaces, in at most eight lines.
 func (p *printer) wrap(text string) {
 	width := p.style.Width - 2
 	for n := 0; text != ""; n++ {
-		if len(text) <= width || n == 3 {
+		if len(text) <= width || n == 7 {
 			p.line("  " + text)
 			return
 		}
@@ -178,18 +194,21 @@ func (p *printer) wrap(text string) {
 
 func (p *printer) tail(r *Report) {
 	var when []string
+	elsewhere := ""
 	for _, s := range r.Snapshots {
 		w := string(s.At)
 		if s.NSSinceProceed > 0 {
-			w += fmt.Sprintf(" +%dµs", s.NSSinceProceed/1000)
+			w += fmt.Sprintf(" +%d", s.NSSinceProceed/1000)
 		}
-		if s.IPIsEntry != nil && *s.IPIsEntry {
-			w += " (at the entry)"
+		if s.At != AtExit && (s.IPIsEntry == nil || !*s.IPIsEntry) {
+			elsewhere = ", not all known to be at the entry point"
 		}
 		when = append(when, w)
 	}
 	if len(when) == 0 {
 		when = []string{"never"}
+	} else {
+		when[len(when)-1] += " µs after release" + elsewhere
 	}
 	p.line("seen: " + strings.Join(when, ", "))
 	switch w := r.Workload; {

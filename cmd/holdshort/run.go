@@ -90,8 +90,11 @@ func (c *runCmd) Run(ctx context.Context, s *streams) error {
 // classify gives an error of a launch that never was its exit status.
 func classify(err error) error {
 	var e *checkpoint.Error
-	if errors.Is(err, unix.EINVAL) || errors.As(err, &e) && e.Stage == checkpoint.StageConfig {
-		return usage(err)
+	switch {
+	case errors.As(err, &e) && e.Stage == checkpoint.StageConfig, errors.As(err, &e) && e.Stage == checkpoint.StageExec:
+		return usage(err) // the request, or the program that it names
+	case errors.As(err, &e) && e.Stage == checkpoint.StageSeccomp && !e.Child:
+		return usage(err) // the policy does not compile
 	}
 	if harness.Unsupported(err) {
 		return &exit{harness.ExitUnsupported, err}
