@@ -3,6 +3,7 @@ package oracle
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"sync/atomic"
 
 	"github.com/holdshort/holdshort/harness/request"
@@ -219,8 +220,10 @@ func (e *Expectation) filtered(got *posture.Posture) (Outcome, string) {
 		return Leaked, "the caller's own filters are not beneath it"
 	}
 	f := &after[0]
-	if len(f.Instructions) == 0 {
-		return Unobservable, f.InstructionsLost
+	for i := range after {
+		if len(after[i].Instructions) == 0 {
+			return Unobservable, "filter " + strconv.Itoa(i) + ": " + after[i].InstructionsLost
+		}
 	}
 	if e.feat.Seccomp == nil {
 		return Unobservable, "there is no judge for filters"
