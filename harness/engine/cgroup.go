@@ -25,9 +25,6 @@ func (t *translator) cgroup() {
 	e, l, c := &t.req.Ext.Cgroup, t.req.Linux(), &t.cfg.Cgroup
 	c.V2, c.Create = e.V2, e.Create
 	c.V1 = maps.Clone(e.V1)
-	for _, x := range e.Limits {
-		c.Limits = append(c.Limits, checkpoint.CgroupLimit(x))
-	}
 	if l.CgroupsPath != "" {
 		t.refuse(strings.Count(l.CgroupsPath, ":") == 2, "linux.cgroupsPath", "of systemd")
 		c.Create = true
@@ -42,6 +39,9 @@ func (t *translator) cgroup() {
 	}
 	if l.Resources != nil {
 		t.resources(l.Resources)
+	}
+	for _, x := range e.Limits { // last, so that they win
+		c.Limits = append(c.Limits, checkpoint.CgroupLimit(x))
 	}
 }
 
