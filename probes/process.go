@@ -13,6 +13,8 @@ type process struct {
 	taken  bool
 	noExec bool // had not exec'd when the watch began
 	parent key  // its creator
+	// midwife: created a sibling (CLONE_PARENT), which is the one to be taken.
+	midwife bool
 
 	exec       *body // the body at the last exec, which has the filters' instructions
 	pending    map[At]bool
@@ -65,6 +67,9 @@ func (p *process) event(h *head, b []byte) {
 		if s, ok := p.snapshot(AtCaller, h, b); ok {
 			s.PID, s.TGID, s.TID, s.StartNS = 0, int(h.parent), 0, h.info
 			p.rec.Caller = &s
+		}
+		if h.entry != 0 {
+			p.bornBeside(key{uint32(h.entry), h.ip})
 		}
 	case bpf.ProbesAtAT_EXEC:
 		p.giveUp("another exec came first", true)
@@ -122,6 +127,32 @@ func (p *process) snapshot(at At, h *head, b []byte) (Snapshot, bool) {
 	return newSnapshot(at, h, body), true
 }
 
+// bornBeside takes over the caller from the process that created this one as its
+// sibling: both have the same parent. Nobody will ask for that process, so it is
+// forgotten when it ends.
+func (p *process) bornBeside(creator key) {
+	c := p.g.procs[creator]
+	if c == nil {
+		return // its birth was before the watch, or was lost: no caller
+	}
+	p.rec.Caller = c.rec.Caller
+	p.rec.Lost = max(p.rec.Lost, c.rec.Lost)
+	if c.midwife = true; c.rec.Ended {
+		c.drop()
+	}
+}
+
+// drop forgets the process, unless somebody has taken it.
+func (p *process) drop() {
+	if p.taken {
+		return
+	}
+	delete(p.g.procs, p.key)
+	if n := uint32(p.rec.PID); p.g.newest[n] == p {
+		delete(p.g.newest, n)
+	}
+}
+
 func (p *process) add(at At, h *head, b []byte) {
 	if s, ok := p.snapshot(at, h, b); ok {
 		p.rec.Snapshots = append(p.rec.Snapshots, s)
@@ -163,6 +194,9 @@ func (p *process) end(didExec bool) {
 	}
 	p.rec.Ended = true
 	close(p.ended)
+	if p.midwife {
+		p.drop()
+	}
 }
 
 // vanish is the end of a process whose last event did not arrive.

@@ -435,13 +435,23 @@ int on_fault_event(struct perf_data *ctx)
 SEC("raw_tp/sched_process_fork")
 int on_fork(struct raw_args *ctx)
 {
-	struct task_struct *parent = current_task(), *child = (void *)ctx->args[1];
-	u32 ptgid = bpf_get_current_pid_tgid() >> 32, ctgid = 0;
+	struct task_struct *parent = current_task(), *child = (void *)ctx->args[1], *real = NULL;
+	u32 ptgid = bpf_get_current_pid_tgid() >> 32, ctgid = 0, rtgid = 0;
+	u64 sibling = 0;
 	struct watch *p, *w, fresh = {};
 	u32 root = 0;
 
 	p = watch_of(&parents, ptgid, parent);
-	if (p) {
+	/* With CLONE_PARENT the child is the child of its creator's parent. */
+	bpf_probe_read_kernel(&real, sizeof(real), &child->real_parent);
+	if (!p && real != parent) {
+		bpf_probe_read_kernel(&rtgid, sizeof(rtgid), &real->tgid);
+		p = watch_of(&parents, rtgid, real);
+		sibling = p ? ptgid : 0;
+	}
+	if (sibling) {
+		ptgid = rtgid;
+	} else if (p) {
 		root = HEAD_ROOT;
 	} else {
 		p = watch_of(&watches, ptgid, parent);
@@ -449,7 +459,7 @@ int on_fork(struct raw_args *ctx)
 			return 0;
 	}
 	bpf_probe_read_kernel(&ctgid, sizeof(ctgid), &child->tgid);
-	if (ctgid == ptgid) /* a thread */
+	if (ctgid == ptgid || ctgid == sibling) /* a thread */
 		return 0;
 
 	fresh.cookie = p->cookie;
@@ -476,8 +486,9 @@ int on_fork(struct raw_args *ctx)
 	h->cookie = w->cookie;
 	h->start = w->start;
 	h->ktime = bpf_ktime_get_ns();
-	h->ip = 0;
-	h->entry = 0;
+	/* There is no instruction pointer to tell; of a sibling, who created it. */
+	h->ip = sibling ? start_of(parent) : 0;
+	h->entry = sibling;
 	h->lost_all = counters.lost + counters.no_slot;
 	h->info = p->start;
 	h->at = AT_FORK;
