@@ -123,7 +123,8 @@ func helper(mode string) error {
 func startHelper(t *testing.T, mode string, attr *syscall.SysProcAttr) (c *exec.Cmd, proceed func(), says told) {
 	t.Helper()
 	c = exec.Command("/proc/self/exe")
-	c.Env = append(os.Environ(), helperEnv+"="+mode)
+	// The Go runtime interrupts its threads with SIGURG, which would be pending.
+	c.Env = append(os.Environ(), helperEnv+"="+mode, "GODEBUG=asyncpreemptoff=1")
 	c.SysProcAttr = attr
 	c.Stderr = os.Stderr
 	in, err := c.StdinPipe()

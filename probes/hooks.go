@@ -40,7 +40,9 @@ type hookSet struct {
 	hot   []closer
 	users int
 	info  map[string]*Hook
-	order []string
+	// byName has the attached raw tracepoints.
+	byName map[string]link.Link
+	order  []string
 	// sabotage makes attach skip a hook; tests only.
 	skip map[string]bool
 }
@@ -48,7 +50,7 @@ type hookSet struct {
 type closer interface{ Close() error }
 
 func newHookSet(objs *objects, skip map[string]bool) *hookSet {
-	s := &hookSet{objs: objs, info: map[string]*Hook{}, skip: skip}
+	s := &hookSet{objs: objs, info: map[string]*Hook{}, byName: map[string]link.Link{}, skip: skip}
 	for _, h := range []Hook{
 		{Name: hookFork, Kind: "raw_tracepoint", Why: "watches children from their birth, and shows their creator"},
 		{Name: hookExec, Kind: "raw_tracepoint", Why: "the posture when execve has done its work"},
@@ -65,7 +67,8 @@ func newHookSet(objs *objects, skip map[string]bool) *hookSet {
 
 func (s *hookSet) attachRaw(name, prog string) (link.Link, error) {
 	if s.skip[name] {
-		return nil, &Error{Op: "attach " + name, Err: errors.New("left out")}
+		s.info[name].Err = &Error{Op: "attach " + name, Err: errors.New("left out")}
+		return nil, s.info[name].Err
 	}
 	p := s.objs.program(prog)
 	if p == nil {
@@ -74,9 +77,11 @@ func (s *hookSet) attachRaw(name, prog string) (link.Link, error) {
 	l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: name, Program: p})
 	if err != nil {
 		err = explain("attach "+name, err)
+		s.info[name].Err = err
+		return nil, err
 	}
-	s.info[name].Err = err
-	return l, err
+	s.info[name].Err, s.byName[name] = nil, l
+	return l, nil
 }
 
 func (s *hookSet) attachFixed() error {
@@ -103,7 +108,7 @@ func (s *hookSet) acquire() {
 	// The fault first, so that it is there when the return is seen.
 	if l, err := s.attachRaw(hookFault, "on_fault"); err == nil {
 		s.hot = append(s.hot, l)
-	} else if !s.skip[hookFault] {
+	} else if !s.skip[hookPerf] {
 		s.attachPerf()
 	}
 	if l, err := s.attachRaw(hookSysE, "on_sys_enter"); err == nil {
@@ -117,7 +122,7 @@ func (s *hookSet) acquire() {
 // seesFaults reports whether one of the two page-fault hooks is attached.
 func (s *hookSet) seesFaults() bool {
 	h := s.info[hookPerf]
-	return s.info[hookFault].Err == nil && !s.skip[hookFault] || h != nil && h.Err == nil
+	return s.info[hookFault].Err == nil || h != nil && h.Err == nil
 }
 
 func (s *hookSet) release() {
@@ -140,6 +145,16 @@ func (s *hookSet) close() {
 		_ = l.Close()
 	}
 	s.fixed = nil
+}
+
+// drop detaches one hook while everything goes on; for tests of lost evidence.
+func (s *hookSet) drop(name string) error {
+	l := s.byName[name]
+	if l == nil {
+		return fmt.Errorf("%s is not attached", name)
+	}
+	delete(s.byName, name)
+	return l.Close()
 }
 
 // attachPerf listens to the software page-fault event instead of the
