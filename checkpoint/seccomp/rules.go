@@ -62,7 +62,9 @@ func (x *expander) groups(targets []abi) []group {
 			}
 		case ArchX32: // without x86_64
 			g.spans = append(x.close(nil, 0), x.spans(targets[i], cbpf.X32Bit)...)
-			g.spans = x.close(g.spans, 1<<31)
+			if x.dialect != Libseccomp {
+				g.spans = x.close(g.spans, 1<<31)
+			}
 		default:
 			g.spans = x.spans(targets[i], 0)
 		}
