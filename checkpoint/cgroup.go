@@ -108,8 +108,8 @@ func inheritCpuset(dir string) {
 }
 
 // cleanup is what the agent does instead of removeCgroups if the host is gone.
-func (p *plan) cleanup() []agent.Op {
-	var ops []agent.Op
+func (p *plan) cleanup() agent.Batch {
+	var ops agent.Ops
 	cwd := agent.N(int64(unix.AT_FDCWD))
 	for _, dir := range slices.Backward(p.made) {
 		ops = append(ops, agent.Sys(unix.SYS_OPENAT, cwd, agent.S(dir+"/cgroup.kill"), agent.N(unix.O_WRONLY|unix.O_CLOEXEC)),

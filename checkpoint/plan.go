@@ -17,15 +17,22 @@ type step struct {
 	op     agent.Op
 }
 
-// batch is a list of steps with the registers that they take.
+// steps is an [agent.Batch] that remembers what its operations are for.
+type steps []step
+
+func (s steps) Len() int           { return len(s) }
+func (s steps) Op(i int) *agent.Op { return &s[i].op }
+
+// batch is a list of steps under construction, with the first thing that was
+// found wrong.
 type batch struct {
-	steps []step
+	steps steps
 	err   error
 }
 
 func (b *batch) add(stage Stage, index int, object string, ops ...agent.Op) {
-	for _, op := range ops {
-		b.steps = append(b.steps, step{stage, index, object, op})
+	for i := range ops {
+		b.steps = append(b.steps, step{stage, index, object, ops[i]})
 	}
 }
 
@@ -33,14 +40,6 @@ func (b *batch) fail(stage Stage, index int, object string, err error) {
 	if b.err == nil {
 		b.err = &Error{Stage: stage, Index: index, Object: object, Err: err}
 	}
-}
-
-func (b *batch) ops() []agent.Op {
-	ops := make([]agent.Op, len(b.steps))
-	for i := range b.steps {
-		ops[i] = b.steps[i].op
-	}
-	return ops
 }
 
 // hostStep is something that only the host can do, while the child is parked.
@@ -73,7 +72,7 @@ type plan struct {
 	regs  int
 
 	stdio [3]int // registers of descriptors 0 to 2; known once
-	extra []int  // registers of the passed files
+	extra []int  // registers of the passed files, as they come and out of the way
 }
 
 // environment is what the plan needs to know of the agent, read once.
@@ -124,6 +123,7 @@ func (p *plan) close() {
 // which things happen; docs/architecture.md explains it.
 func compile(cfg *Config, opts *Options, env *environment) (*plan, error) {
 	p := &plan{cfg: cfg, opts: opts, env: env, cgroupFD: -1}
+	p.final.steps = make(steps, 0, 16) // enough for most
 	p.namespaces()
 	p.idMaps()
 	p.cgroup()

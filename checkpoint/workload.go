@@ -75,7 +75,7 @@ type Workload struct {
 
 	mu      sync.Mutex
 	state   State
-	current []step // of the batch that the child works on
+	current steps // of the batch that the child works on
 	pid     int
 	pidfd   int
 	procDir int
@@ -96,15 +96,14 @@ func newWorkload(l *Launcher, p *plan) *Workload {
 func (w *Workload) needsHost() bool { return len(w.plan.first)+len(w.plan.host) > 0 }
 
 // launch sends the first batch to the agent.
-func (w *Workload) launch(steps []step, execEvent bool) error {
+func (w *Workload) launch(list steps, execEvent bool) error {
 	p := w.plan
-	w.current = steps
-	if hasExec(steps) {
+	w.current = list
+	if hasExec(list) {
 		w.state = Proceeding
 	}
-	first := batch{steps: steps}
 	spec := &agent.Spec{
-		CloneFlags: p.cloneFlags, CgroupFD: p.cgroupFD, FDs: p.fds, AgentOps: p.agent.ops(), Ops: first.ops(), Cleanup: p.cleanup(),
+		CloneFlags: p.cloneFlags, CgroupFD: p.cgroupFD, FDs: p.fds, AgentOps: p.agent.steps, Ops: list, Cleanup: p.cleanup(),
 		ExecEvent: execEvent, NoSpawned: !execEvent, Hold: w.state == Spawning, Orphan: p.opts.orphan(),
 	}
 	w.mu.Lock() // the first event must find launched
@@ -118,7 +117,7 @@ func (w *Workload) launch(steps []step, execEvent bool) error {
 	return nil
 }
 
-func hasExec(steps []step) bool { return len(steps) > 0 && steps[len(steps)-1].stage == StageExec }
+func hasExec(s steps) bool { return len(s) > 0 && s[len(s)-1].stage == StageExec }
 
 // spawn brings the child to the checkpoint.
 func (w *Workload) spawn(ctx context.Context) error {
@@ -240,25 +239,24 @@ func (w *Workload) awaitRunning(ctx context.Context) error {
 }
 
 // next gives the parked child a batch and waits until it is parked again.
-func (w *Workload) next(ctx context.Context, steps []step) error {
-	if len(steps) == 0 {
+func (w *Workload) next(ctx context.Context, list steps) error {
+	if len(list) == 0 {
 		return nil
 	}
-	if err := w.send(steps); err != nil {
+	if err := w.send(list); err != nil {
 		return err
 	}
 	return w.awaitParked(ctx)
 }
 
-func (w *Workload) send(steps []step) error {
+func (w *Workload) send(list steps) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.state.ended() {
 		return w.result.failure()
 	}
-	w.current = steps
-	b := batch{steps: steps}
-	if err := w.launched.Continue(b.ops()); err != nil {
+	w.current = list
+	if err := w.launched.Continue(list); err != nil {
 		return fail(StageAgent, "", err)
 	}
 	return nil
@@ -489,17 +487,17 @@ const (
 )
 
 // failed names the operation that failed.
-func (w *Workload) failed(steps []step, out agent.Outcome, child bool) *Error {
-	if out.PC >= len(steps) {
+func (w *Workload) failed(list steps, out agent.Outcome, child bool) *Error {
+	if out.PC >= len(list) {
 		return fail(StageAgent, "", fmt.Errorf("operation %d: %w", out.PC, out.Err))
 	}
-	s := steps[out.PC]
+	s := list[out.PC]
 	e := &Error{Stage: s.stage, Index: s.index, Object: s.object, Child: child, Err: out.Err}
 	if s.stage == StageExec {
 		// As execvp(3): a candidate that may not be executed outweighs one that is missing.
-		for i := range steps[:out.PC] {
-			if res, done := w.launched.Result(i); done && steps[i].stage == StageExec && res == -int64(unix.EACCES) {
-				e.Err, e.Object = unix.EACCES, steps[i].object
+		for i := range list[:out.PC] {
+			if res, done := w.launched.Result(i); done && list[i].stage == StageExec && res == -int64(unix.EACCES) {
+				e.Err, e.Object = unix.EACCES, list[i].object
 			}
 		}
 	}

@@ -42,7 +42,7 @@ func unblock() Op {
 func TestLaunch(t *testing.T) {
 	a := start(t)
 	evs := make(chan Event, 16)
-	l, err := a.Launch(&Spec{CgroupFD: -1, Ops: []Op{unblock(), exec("/bin/true")}, ExecEvent: true}, func(ev *Event, fd int) {
+	l, err := a.Launch(&Spec{CgroupFD: -1, Ops: Ops{unblock(), exec("/bin/true")}, ExecEvent: true}, func(ev *Event, fd int) {
 		if fd >= 0 {
 			unix.Close(fd)
 		}
@@ -78,7 +78,7 @@ func TestParkContinue(t *testing.T) {
 			t.Fatalf("event %+v; want %d", ev, want)
 		}
 	}
-	if err := l.Continue([]Op{unblock(), exec("/nonexistent")}); err != nil {
+	if err := l.Continue(Ops{unblock(), exec("/nonexistent")}); err != nil {
 		t.Fatal(err)
 	}
 	ev := <-evs
@@ -92,7 +92,7 @@ func TestParkContinue(t *testing.T) {
 func BenchmarkLaunch(b *testing.B) {
 	a := start(b)
 	evs := make(chan Event, 16)
-	spec := &Spec{CgroupFD: -1, Ops: []Op{unblock(), exec("/bin/true")}}
+	spec := &Spec{CgroupFD: -1, Ops: Ops{unblock(), exec("/bin/true")}}
 	f := func(ev *Event, fd int) {
 		if fd >= 0 {
 			unix.Close(fd)

@@ -100,50 +100,74 @@ func (a *arena) opAt(off int) *op { return (*op)(unsafe.Add(a.base, off)) }
 
 // write lays a batch out at off: the operations, then what they point to.
 // It returns the first free offset.
-func (a *arena) write(off int, ops []Op) int {
-	data := off + len(ops)*opSize
-	put := func(b []byte) uint64 {
-		at := data
-		copy(a.mem[at:], b)
-		data += align(len(b))
-		return arenaBase + uint64(at)
-	}
-	for i := range ops {
-		o := &ops[i]
+func (a *arena) write(off int, b Batch) int {
+	n := length(b)
+	w := writer{a, off + n*opSize}
+	for i := range n {
+		o := b.Op(i)
 		p := a.opAt(off + i*opSize)
-		*p = op{nr: o.NR, save: uint8(o.Save), skip: uint8(o.Skip), accept: int32(o.Accept)}
+		*p = op{nr: o.NR, save: uint8(o.Save), skip: o.Skip, accept: int32(o.Accept)}
 		if o.AnyErr {
 			p.flags = opAnyErr
 		}
 		for j := range o.Args {
 			arg := &o.Args[j]
+			p.args[j] = arg.n
 			switch arg.kind {
-			case argNumber:
-				p.args[j] = arg.n
 			case argReg:
-				p.args[j] = arg.n
 				p.regs |= 1 << j
+			case argString:
+				p.args[j] = w.text(arg.at.text)
 			case argData:
-				p.args[j] = put(arg.data)
+				p.args[j] = w.data(arg.at.data)
 			case argFilter:
-				prog := data
-				data += 16
-				addr := put(arg.data)
-				*(*uint64)(unsafe.Add(a.base, prog)) = arg.n & 0xffff
-				*(*uint64)(unsafe.Add(a.base, prog+8)) = addr
-				p.args[j] = arenaBase + uint64(prog)
+				p.args[j] = w.filter(arg.n, arg.at.data)
 			case argList:
-				vec := data
-				data += 8 * (len(arg.list) + 1)
-				for k, s := range arg.list {
-					*(*uint64)(unsafe.Add(a.base, vec+8*k)) = put(s)
-				}
-				*(*uint64)(unsafe.Add(a.base, vec+8*len(arg.list))) = 0
-				p.args[j] = arenaBase + uint64(vec)
+				p.args[j] = w.list(arg.at.list)
 			}
 		}
 	}
-	return data
+	return w.next
+}
+
+// writer puts things one behind the other into the arena; its methods return
+// their addresses in the agent.
+type writer struct {
+	a    *arena
+	next int
+}
+
+func (w *writer) text(s string) uint64 {
+	at := w.next
+	n := copy(w.a.mem[at:], s)
+	w.a.mem[at+n] = 0
+	w.next += align(n + 1)
+	return arenaBase + uint64(at)
+}
+
+func (w *writer) data(b []byte) uint64 {
+	at := w.next
+	copy(w.a.mem[at:], b)
+	w.next += align(len(b))
+	return arenaBase + uint64(at)
+}
+
+func (w *writer) filter(n uint64, b []byte) uint64 {
+	prog := w.next
+	w.next += 16
+	*(*uint64)(unsafe.Add(w.a.base, prog)) = n & 0xffff
+	*(*uint64)(unsafe.Add(w.a.base, prog+8)) = w.data(b)
+	return arenaBase + uint64(prog)
+}
+
+func (w *writer) list(list []string) uint64 {
+	vec := w.next
+	w.next += 8 * (len(list) + 1)
+	for k, s := range list {
+		*(*uint64)(unsafe.Add(w.a.base, vec+8*k)) = w.text(s)
+	}
+	*(*uint64)(unsafe.Add(w.a.base, vec+8*len(list))) = 0
+	return arenaBase + uint64(vec)
 }
 
 // wake changes a futex word and wakes who waits for it.

@@ -82,10 +82,10 @@ var harmless = []uint32{unix.SYS_GETPID, unix.SYS_GETUID, unix.SYS_SCHED_YIELD, 
 // damaged sends a launch of harmless operations and changes words of it.
 func (a *Agent) damaged(t *testing.T, r *reader, later bool) {
 	t.Helper()
-	var ops []Op
+	var ops Ops
 	for range r.byte() % 8 {
 		op := Sys(harmless[int(r.byte())%len(harmless)], N(r.u64()), N(r.u64()), N(r.u64()))
-		op.Save, op.Skip, op.AnyErr = int(r.byte()), int(r.byte()), r.byte()%2 == 0
+		op.Save, op.Skip, op.AnyErr = int(r.byte()), r.byte(), r.byte()%2 == 0
 		if op.NR == OpClone {
 			op.Args[0] = N(0)
 		}
@@ -151,7 +151,7 @@ func (a *Agent) damaged(t *testing.T, r *reader, later bool) {
 func (a *Agent) stillServes(t *testing.T) {
 	t.Helper()
 	end := make(chan Event, 4)
-	if _, err := a.Launch(&Spec{CgroupFD: -1, NoSpawned: true, Ops: []Op{unblock(), exec("/bin/true")}}, func(ev *Event, _ int) { end <- *ev }); err != nil {
+	if _, err := a.Launch(&Spec{CgroupFD: -1, NoSpawned: true, Ops: Ops{unblock(), exec("/bin/true")}}, func(ev *Event, _ int) { end <- *ev }); err != nil {
 		t.Fatal(err)
 	}
 	select {

@@ -16,9 +16,9 @@ type Spec struct {
 	CloneFlags uint64 // CLONE_NEW* only
 	CgroupFD   int    // a cgroup2 directory to be born in, -1 for none
 	FDs        []int  // become registers RegFD0…; the caller keeps its own copies
-	AgentOps   []Op   // run by the agent on the child's behalf before the first batch
-	Ops        []Op   // the first batch
-	Cleanup    []Op   // openat of a file to write "1" to, unlinkat of a directory: by the agent at the end, if the host is gone
+	AgentOps   Batch  // run by the agent on the child's behalf before the first batch
+	Ops        Batch  // the first batch
+	Cleanup    Batch  // openat of a file to write "1" to, unlinkat of a directory: by the agent at the end, if the host is gone
 	ExecEvent  bool   // report Running
 	Hold       bool   // keep the zombie until Release
 	NoSpawned  bool   // no Spawned event; without a pidfd the host cannot kill it if the agent dies
@@ -57,7 +57,7 @@ func (a *Agent) Launch(spec *Spec, onEvent func(*Event, int)) (*Launch, error) {
 	fds := spec.FDs
 	*l.mem = launch{
 		version: abiVersion, cloneFlags: spec.CloneFlags, cgroupReg: noReg, orphan: spec.Orphan,
-		agentNops: uint32(len(spec.AgentOps)), nops: uint32(len(spec.Ops)),
+		agentNops: uint32(length(spec.AgentOps)), nops: uint32(length(spec.Ops)),
 	}
 	if spec.CgroupFD >= 0 {
 		l.mem.cgroupReg = uint32(RegFD0 + len(fds))
@@ -77,7 +77,7 @@ func (a *Agent) Launch(spec *Spec, onEvent func(*Event, int)) (*Launch, error) {
 	next := a.arena.write(r.off+head, spec.AgentOps)
 	l.mem.ops = uint64(next)
 	next = a.arena.write(next, spec.Ops)
-	l.mem.cleanup, l.mem.cleanupNops = uint64(next), uint32(len(spec.Cleanup))
+	l.mem.cleanup, l.mem.cleanupNops = uint64(next), uint32(length(spec.Cleanup))
 	a.arena.write(next, spec.Cleanup)
 	if len(fds) > MaxFDs {
 		l.finish()
@@ -91,14 +91,14 @@ func (a *Agent) Launch(spec *Spec, onEvent func(*Event, int)) (*Launch, error) {
 }
 
 // Continue gives a parked child its next batch.
-func (l *Launch) Continue(ops []Op) error {
+func (l *Launch) Continue(ops Batch) error {
 	r, err := l.agent.arena.alloc(size(ops))
 	if err != nil {
 		return err
 	}
 	l.regions = append(l.regions, r)
 	l.agent.arena.write(r.off, ops)
-	l.mem.ops, l.mem.nops = uint64(r.off), uint32(len(ops))
+	l.mem.ops, l.mem.nops = uint64(r.off), uint32(length(ops))
 	l.seq++
 	wake(&l.mem.goSeq, l.seq)
 	return nil

@@ -3,12 +3,18 @@ package agent
 import "golang.org/x/sys/unix"
 
 // An Arg is one argument of an operation: a number, a register, or something
-// placed in the arena.
+// placed in the arena. Most are numbers, so what the others need is apart.
 type Arg struct {
 	kind argKind
 	n    uint64
+	at   *content
+}
+
+// content is what an argument points to.
+type content struct {
+	text string
 	data []byte
-	list [][]byte
+	list []string
 }
 
 type argKind uint8
@@ -16,6 +22,7 @@ type argKind uint8
 const (
 	argNumber argKind = iota
 	argReg
+	argString
 	argData
 	argList
 	argFilter
@@ -30,36 +37,28 @@ func N[T ~int | ~int32 | ~int64 | ~uint | ~uint32 | ~uint64 | ~uintptr](n T) Arg
 func R(reg int) Arg { return Arg{kind: argReg, n: uint64(reg)} }
 
 // S is the address of a NUL-terminated string.
-func S(s string) Arg {
-	b := make([]byte, len(s)+1)
-	copy(b, s)
-	return Arg{kind: argData, data: b}
-}
+func S(s string) Arg { return Arg{kind: argString, at: &content{text: s}} }
 
 // B is the address of a copy of b, aligned to eight bytes.
-func B(b []byte) Arg { return Arg{kind: argData, data: b} }
+func B(b []byte) Arg { return Arg{kind: argData, at: &content{data: b}} }
 
 // L is the address of a NULL-terminated vector of strings.
-func L(list []string) Arg {
-	a := Arg{kind: argList, list: make([][]byte, len(list))}
-	for i, s := range list {
-		a.list[i] = S(s).data
-	}
-	return a
-}
+func L(list []string) Arg { return Arg{kind: argList, at: &content{list: list}} }
 
 // F is the address of a struct sock_fprog (seccomp(2)) for a filter given as
 // the bytes of its struct sock_filter array.
-func F(filter []byte) Arg { return Arg{kind: argFilter, n: uint64(len(filter) / 8), data: filter} }
+func F(filter []byte) Arg {
+	return Arg{kind: argFilter, n: uint64(len(filter) / 8), at: &content{data: filter}}
+}
 
 // Op is one system call, or pseudo operation, of a batch.
 type Op struct {
 	NR     uint32
-	Args   [6]Arg
 	Save   int        // register for the result, 0 for none
-	Accept unix.Errno // an errno that is no failure
+	Skip   uint8      // operations to skip after an accepted error
 	AnyErr bool       // no errno is a failure
-	Skip   int        // operations to skip after an accepted error
+	Accept unix.Errno // an errno that is no failure
+	Args   [6]Arg
 }
 
 // Sys builds an operation from a system call number and its arguments.
@@ -69,21 +68,46 @@ func Sys(nr uint32, args ...Arg) Op {
 	return o
 }
 
+// Batch is a list of operations.
+type Batch interface {
+	Len() int
+	Op(i int) *Op
+}
+
+// Ops is a Batch of nothing but operations.
+type Ops []Op
+
+// Len returns the number of operations.
+func (o Ops) Len() int { return len(o) }
+
+// Op returns one of them.
+func (o Ops) Op(i int) *Op { return &o[i] }
+
+func length(b Batch) int {
+	if b == nil {
+		return 0
+	}
+	return b.Len()
+}
+
 // size is how much of the arena a batch needs.
-func size(ops []Op) int {
-	n := len(ops) * opSize
-	for i := range ops {
-		for j := range ops[i].Args {
-			a := &ops[i].Args[j]
+func size(b Batch) int {
+	n := length(b) * opSize
+	for i := range length(b) {
+		op := b.Op(i)
+		for j := range op.Args {
+			a := &op.Args[j]
 			switch a.kind {
+			case argString:
+				n += align(len(a.at.text) + 1)
 			case argData:
-				n += align(len(a.data))
+				n += align(len(a.at.data))
 			case argFilter:
-				n += 16 + align(len(a.data))
+				n += 16 + align(len(a.at.data))
 			case argList:
-				n += 8 * (len(a.list) + 1)
-				for _, s := range a.list {
-					n += align(len(s))
+				n += 8 * (len(a.at.list) + 1)
+				for _, s := range a.at.list {
+					n += align(len(s) + 1)
 				}
 			}
 		}
