@@ -172,6 +172,41 @@ func TestAgentKilled(t *testing.T) {
 	}
 }
 
+// A workload that was started without waiting for execve has no pidfd; it is
+// found all the same.
+func TestAgentKilledUnwatched(t *testing.T) {
+	for name, ns := range map[string][]Namespace{"plain": nil, "second clone": {{Kind: Time}, {Kind: PID}}} {
+		t.Run(name, func(t *testing.T) {
+			cfg := Config{Args: []string{"/bin/sleep", "1000"}, Session: true, Namespaces: ns}
+			if ns != nil {
+				needRoot(t)
+				cfg.TimeOffsets.Boottime = time.Hour
+			}
+			l := newLauncher(t)
+			w, err := l.Go(bg, &cfg, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var pid int
+			for pid == 0 { // the only child that has exec'd
+				for _, c := range childrenOf(l.AgentPID()) {
+					if comm, _ := os.ReadFile("/proc/" + strconv.Itoa(c) + "/comm"); string(comm) == "sleep\n" {
+						pid = c
+					}
+				}
+			}
+			if err := unix.Kill(l.AgentPID(), unix.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			r := result(t, w)
+			if r.State != Failed || !errors.Is(r.Err, ErrAgentDied) || !strings.Contains(r.Err.Error(), "was killed") || r.HostPID != pid {
+				t.Errorf("result %+v; want process %d killed", r, pid)
+			}
+			gone(t, pid)
+		})
+	}
+}
+
 // TestHostKilled runs this test again as a host of its own, and kills it.
 func TestHostKilled(t *testing.T) {
 	if how := os.Getenv("HOLDSHORT_TEST_HOST"); how != "" {
