@@ -172,6 +172,10 @@ func (r *Result) unseen() string {
 			names = append(names, c.Name())
 		}
 	}
+	const most = 6
+	if len(names) > most {
+		names = append(names[:most:most], fmt.Sprintf("%d more", len(names)-most))
+	}
 	return "no evidence of what was asked for: " + strings.Join(names, ", ")
 }
 

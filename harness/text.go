@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/moby/sys/capability"
 
@@ -72,7 +73,7 @@ func (p *printer) head(r *Report) {
 	}
 	p.b.WriteString(p.paint("1;"+color, string(r.Verdict)) + rest + "\n")
 	for _, why := range r.Reasons {
-		p.line("  " + why)
+		p.wrap(why, 2)
 	}
 }
 
@@ -99,17 +100,31 @@ func (p *printer) section(title, color string, checks []CheckReport, match func(
 func (p *printer) check(c *CheckReport, color string) {
 	outcome := fmt.Sprintf("  %-12s", c.Outcome)
 	text := fmt.Sprintf("%-26s", c.Field)
-	if c.Outcome == oracle.Unobservable {
+	switch c.Outcome {
+	case oracle.Unobservable:
 		text += " " + c.Why
-	} else {
+	case oracle.Refused: // nothing was there to be compared
+	default:
 		text += " wanted " + show(c.Want) + ", got " + show(c.Got)
 		if c.At != "" {
 			text += " at " + string(c.At)
 		}
 	}
-	p.b.WriteString(p.paint(color, outcome) + " " + cut(text, p.style.Width-len(outcome)-1) + "\n")
+	const indent = 15 // as wide as the outcome
+	if room := p.style.Width - len(outcome) - 1; utf8.RuneCountInString(text) > room && c.Outcome != oracle.Unobservable {
+		// Wanted and observed value below each other are easier to compare.
+		p.b.WriteString(p.paint(color, outcome) + " " + c.Field + "\n")
+		p.wrap("wanted "+show(c.Want), indent)
+		got := "got    " + show(c.Got)
+		if c.At != "" {
+			got += " at " + string(c.At)
+		}
+		p.wrap(got, indent)
+	} else {
+		p.b.WriteString(p.paint(color, outcome) + " " + strings.TrimRight(cut(text, room), " ") + "\n")
+	}
 	if c.Why != "" && c.Outcome != oracle.Unobservable {
-		p.line("               " + c.Why)
+		p.wrap(c.Why, indent)
 	}
 }
 
@@ -123,7 +138,7 @@ func (p *printer) notes(r *Report) {
 		if n++; n == 1 {
 			p.b.WriteString(p.paint("1", "notes") + "\n")
 		}
-		p.line("  " + c.Field + ": " + c.Note)
+		p.wrap(c.Field+": "+c.Note, 2)
 	}
 }
 
@@ -160,7 +175,7 @@ func (p *printer) held(r *Report) {
 	}
 	p.b.WriteString(p.paint("1", "held") + "\n")
 	if asked > 0 {
-		p.wrap(fmt.Sprintf("%d asked for: %s", asked, strings.Join(names, ", ")))
+		p.wrap(fmt.Sprintf("%d asked for: %s", asked, strings.Join(names, ", ")), 2)
 	}
 	if kept > 0 {
 		p.line(fmt.Sprintf("  %d not asked for, as the caller's or as promised", kept))
@@ -175,19 +190,22 @@ func shortSource(name string) string {
 	return name
 }
 
-// wrap breaks a text at spaces, in at most eight lines.
-func (p *printer) wrap(text string) {
-	width := p.style.Width - 2
-	for n := 0; text != ""; n++ {
-		if len(text) <= width || n == 7 {
-			p.line("  " + text)
+// wrap breaks an indented text at spaces, in at most eight lines.
+func (p *printer) wrap(text string, indent int) {
+	const most = 8
+	width := max(p.style.Width-indent, 20)
+	margin := strings.Repeat(" ", indent)
+	for n := 1; text != ""; n++ {
+		if len(text) <= width || n == most {
+			p.line(margin + text)
 			return
 		}
 		i := strings.LastIndexByte(text[:width+1], ' ')
 		if i <= 0 {
-			i = width
+			for i = width; !utf8.RuneStart(text[i]); i-- {
+			}
 		}
-		p.line("  " + text[:i])
+		p.line(margin + text[:i])
 		text = strings.TrimPrefix(text[i:], " ")
 	}
 }

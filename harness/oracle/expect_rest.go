@@ -300,7 +300,7 @@ func (b *builder) fs() {
 	if b.r.Ext.PassFDs > 0 {
 		class = Requested
 	}
-	put(b, OpenFiles, &b.w.Files, posture.Files{Open: open}, class, "0, 1, 2 and what is passed")
+	put(b, OpenFiles, &b.w.Files, posture.Files{Open: open}, class, "holdshort.passFDs, beside 0 to 2")
 	b.e.rules[OpenFiles].pred = isTable
 
 	if b.r.Ext.NewKeyring {
