@@ -1,0 +1,161 @@
+package fuzz
+
+import (
+	"math/rand/v2"
+	"slices"
+
+	"github.com/holdshort/holdshort/harness/request"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// dimension is one thing that a request can ask for.
+type dimension struct {
+	name string
+	// can says whether the machine can do it; nil is always.
+	can func(*Machine) bool
+	// needs names other dimensions that this one brings along.
+	needs []string
+	// draw adds it to the request; nil for a shape of another dimension that
+	// is counted on its own.
+	draw func(*drawer)
+	// has looks for it in a finished request.
+	has func(*request.Request) bool
+}
+
+// dimensions are drawn in this order: later ones look at what is there.
+var dimensions = slices.Concat(namespaces, identity, cgroups, network, mounts, scheduling, process, filters)
+
+// Dimensions lists the names of all that can be drawn on the machine.
+func Dimensions(m *Machine) []string {
+	var out []string
+	for i := range dimensions {
+		if d := &dimensions[i]; m.can(d) {
+			out = append(out, d.name)
+		}
+	}
+	return out
+}
+
+// Known reports whether a dimension has the name.
+func Known(name string) bool {
+	return slices.ContainsFunc(dimensions, func(d dimension) bool { return d.name == name })
+}
+
+func (m *Machine) can(d *dimension) bool {
+	if slices.Contains(m.Without, d.name) || d.can != nil && !d.can(m) {
+		return false
+	}
+	for _, n := range d.needs {
+		if !m.can(find(n)) {
+			return false
+		}
+	}
+	return true
+}
+
+func find(name string) *dimension {
+	i := slices.IndexFunc(lookup(), func(d dimension) bool { return d.name == name })
+	if i < 0 {
+		panic("fuzz: no dimension " + name)
+	}
+	return &lookup()[i]
+}
+
+// lookup breaks the initialization cycle that the table would have with itself.
+var lookup = func() []dimension { return nil }
+
+func init() { lookup = func() []dimension { return dimensions } }
+
+// Of lists what a request asks for, whoever made it.
+func Of(r *request.Request) []string {
+	var out []string
+	for i := range dimensions {
+		if d := &dimensions[i]; d.has(r) {
+			out = append(out, d.name)
+		}
+	}
+	return out
+}
+
+type drawer struct {
+	*rand.Rand
+	m     *Machine
+	r     *request.Request
+	index uint64
+	on    map[string]bool
+}
+
+// Draw computes one request. It is deterministic, and valid by construction
+// for the machine.
+func Draw(seed, index uint64, m *Machine) *request.Request {
+	d := &drawer{Rand: rand.New(rand.NewPCG(seed, index)), m: m, r: request.New(m.Dir + "/workload"), index: index, on: map[string]bool{}}
+	var possible []*dimension
+	for i := range dimensions {
+		if x := &dimensions[i]; x.draw != nil && m.can(x) {
+			possible = append(possible, x)
+		}
+	}
+	d.Shuffle(len(possible), func(i, j int) { possible[i], possible[j] = possible[j], possible[i] })
+	for _, x := range possible[:d.size(len(possible))] {
+		d.add(x)
+	}
+	for i := range dimensions {
+		if x := &dimensions[i]; d.on[x.name] {
+			x.draw(d)
+		}
+	}
+	return d.r
+}
+
+// size is how many dimensions a case combines: mostly a few, sometimes many or
+// all, which find different bugs.
+func (d *drawer) size(all int) int {
+	switch n := d.IntN(100); {
+	case n < 5:
+		return d.IntN(3)
+	case n < 80:
+		return min(all, 3+d.IntN(10))
+	case n < 94:
+		return min(all, 10+d.IntN(20))
+	default:
+		return all
+	}
+}
+
+func (d *drawer) add(x *dimension) {
+	if d.on[x.name] {
+		return
+	}
+	d.on[x.name] = true
+	for _, n := range x.needs {
+		d.add(find(n))
+	}
+}
+
+func (d *drawer) chance(percent int) bool { return d.IntN(100) < percent }
+
+// in is a number from lo to hi.
+func (d *drawer) in(lo, hi int) int { return lo + d.IntN(hi-lo+1) }
+
+func pick[T any](d *drawer, list ...T) T { return list[d.IntN(len(list))] }
+
+// some keeps each of a list with the given chance, and at least one.
+func some[T any](d *drawer, percent int, list []T) []T {
+	var out []T
+	for _, x := range list {
+		if d.chance(percent) {
+			out = append(out, x)
+		}
+	}
+	if out == nil {
+		out = []T{list[d.IntN(len(list))]}
+	}
+	return out
+}
+
+// fresh reports a new namespace in the request so far.
+func (d *drawer) fresh(k specs.LinuxNamespaceType) bool { return d.r.Namespace(k).Fresh() }
+
+func ptr[T any](v T) *T { return &v }
+
+func root(m *Machine) bool { return m.Root }

@@ -1,0 +1,244 @@
+package fuzz
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/moby/sys/mountinfo"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Machine is what is possible here, and the files that the requests name. It
+// is plain data: [Draw] reads nothing else.
+type Machine struct {
+	// Root: the caller is user 0 of the initial user namespace. Without it
+	// only requests that need no privilege are drawn.
+	Root bool
+	// Caps and Bounding are the caller's sets, AllCaps is what the kernel knows.
+	Caps, Bounding, AllCaps uint64
+
+	UserNS bool // a user namespace can be made
+	TimeNS bool // and one of time
+	Links  bool // network devices can be made: dummy and veth
+
+	CgroupV2 string            // mount point, or empty
+	CgroupV1 map[string]string // controller to mount point
+	RTGroups bool              // a new version 1 cpu cgroup takes no realtime task
+
+	CPUs        []int         // that the caller may use
+	Rlimits     [16][2]uint64 // soft, hard
+	OOMScoreAdj int
+	Nice        int
+
+	// Dir is absolute and has what [Prepare] makes.
+	Dir string
+	// Tag makes names of cgroups and devices unique to one campaign: at most
+	// 5 letters and digits.
+	Tag string
+	// Without names dimensions that are left out.
+	Without []string
+}
+
+// Detect looks at the machine and the caller. dir was made by [Prepare].
+func Detect(dir string) (*Machine, error) {
+	m := &Machine{
+		Root: os.Geteuid() == 0, Dir: dir, CgroupV1: map[string]string{},
+		Tag: strconv.FormatInt(int64(os.Getpid())%(36*36*36*36*36), 36),
+	}
+	if err := m.caps(); err != nil {
+		return nil, err
+	}
+	m.cgroups()
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		return nil, fmt.Errorf("fuzz: affinity: %w", err)
+	}
+	for n := range 1024 {
+		if set.IsSet(n) {
+			m.CPUs = append(m.CPUs, n)
+		}
+	}
+	for n := range m.Rlimits {
+		var l unix.Rlimit
+		if err := unix.Prlimit(0, n, nil, &l); err != nil {
+			return nil, fmt.Errorf("fuzz: limit %d: %w", n, err)
+		}
+		m.Rlimits[n] = [2]uint64{l.Cur, l.Max}
+	}
+	b, err := os.ReadFile("/proc/self/oom_score_adj")
+	if err != nil {
+		return nil, fmt.Errorf("fuzz: %w", err)
+	}
+	m.OOMScoreAdj, _ = strconv.Atoi(strings.TrimSpace(string(b)))
+	if n, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err == nil {
+		m.Nice = 20 - n // the raw system call answers 1 to 40
+	}
+	m.UserNS = m.Root && positive("/proc/sys/user/max_user_namespaces")
+	_, err = os.Stat("/proc/self/ns/time")
+	m.TimeNS = err == nil
+	m.Links = m.Root && onThread(links) == nil
+	return m, nil
+}
+
+func positive(file string) bool {
+	b, err := os.ReadFile(file)
+	return err == nil && strings.TrimSpace(string(b)) != "0"
+}
+
+// onThread runs f on a thread that ends with it.
+func onThread(f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // and never unlocked
+		done <- f()
+	}()
+	return <-done
+}
+
+// links tries to make devices, in a network namespace that is then gone.
+func links() error {
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		return err
+	}
+	nl, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer nl.Close()
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = "dummy9"
+	if err := nl.LinkAdd(&netlink.Dummy{LinkAttrs: attrs}); err != nil {
+		return err
+	}
+	attrs.Name = "veth9"
+	return nl.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "veth10"})
+}
+
+func (m *Machine) caps() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return fmt.Errorf("fuzz: capget: %w", err)
+	}
+	m.Caps = uint64(data[0].Permitted) | uint64(data[1].Permitted)<<32
+	for n := range 64 {
+		has, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(n), 0, 0, 0)
+		if err != nil {
+			break
+		}
+		m.AllCaps |= 1 << n
+		m.Bounding |= uint64(has) << n
+	}
+	return nil
+}
+
+// cgroups finds the hierarchies in which a directory can be made.
+func (m *Machine) cgroups() {
+	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
+	if err != nil || !m.Root {
+		return
+	}
+	for _, i := range mounts {
+		probe := filepath.Join(i.Mountpoint, "holdshort-probe-"+m.Tag)
+		if os.Mkdir(probe, 0o755) != nil {
+			continue
+		}
+		_ = os.Remove(probe)
+		if i.FSType == "cgroup2" {
+			if m.CgroupV2 == "" {
+				m.CgroupV2 = i.Mountpoint
+			}
+			continue
+		}
+		for o := range strings.SplitSeq(i.VFSOptions, ",") {
+			if slices.Contains([]string{"cpu", "memory", "pids", "cpuset"}, o) && m.CgroupV1[o] == "" {
+				m.CgroupV1[o] = i.Mountpoint
+			}
+		}
+	}
+	if dir := m.CgroupV1["cpu"]; dir != "" {
+		_, err := os.Stat(filepath.Join(dir, "cpu.rt_runtime_us"))
+		m.RTGroups = err == nil
+	}
+}
+
+// Prepare fills an empty directory with what the requests name: the workload,
+// a root file system with it, mount points, and things to bind.
+func Prepare(dir string) error {
+	image := workloadELF()
+	if image == nil {
+		return fmt.Errorf("fuzz: no workload for %s", runtime.GOARCH)
+	}
+	for _, d := range []string{
+		"", "work", "share", "point", "point/a", "point/b", "point/c", "point/d",
+		"root", "root/proc", "root/work", "root/point", "root/point/a", "root/point/b", "root/point/c", "root/point/d",
+	} {
+		path := filepath.Join(dir, d)
+		if err := os.MkdirAll(path, 0o755); err != nil {
+			return fmt.Errorf("fuzz: %w", err)
+		}
+		if err := os.Chmod(path, 0o755); err != nil { // whatever the umask, every user must get at it
+			return fmt.Errorf("fuzz: %w", err)
+		}
+	}
+	for _, f := range []struct {
+		name string
+		data []byte
+		mode os.FileMode
+	}{
+		{"workload", image, 0o755}, {"root/workload", image, 0o755}, {"share/file", []byte("shared\n"), 0o644},
+		{"point/file", nil, 0o644}, {"root/point/file", nil, 0o644},
+	} {
+		path := filepath.Join(dir, f.name)
+		if err := os.WriteFile(path, f.data, f.mode); err != nil {
+			return fmt.Errorf("fuzz: %w", err)
+		}
+		if err := os.Chmod(path, f.mode); err != nil {
+			return fmt.Errorf("fuzz: %w", err)
+		}
+	}
+	return nil
+}
+
+// workloadELF is a program of one page that needs no library: exit(0).
+func workloadELF() []byte {
+	var code []byte
+	var machine uint16
+	switch runtime.GOARCH {
+	case "amd64":
+		machine = 62
+		code = []byte{0xb8, 60, 0, 0, 0, 0x31, 0xff, 0x0f, 0x05} // mov $60,%eax; xor %edi,%edi; syscall
+	case "arm64":
+		machine = 183
+		code = []byte{0xa8, 0x0b, 0x80, 0xd2, 0x00, 0x00, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4} // mov x8,#93; mov x0,#0; svc #0
+	default:
+		return nil
+	}
+	const base, headers = 0x400000, 64 + 56
+	le := binary.LittleEndian
+	b := []byte{0x7f, 'E', 'L', 'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+	b = le.AppendUint16(b, 2) // ET_EXEC
+	b = le.AppendUint16(b, machine)
+	b = le.AppendUint32(b, 1)
+	b = le.AppendUint64(b, base+headers) // entry
+	b = le.AppendUint64(b, 64)           // program headers
+	b = le.AppendUint64(b, 0)
+	b = le.AppendUint32(b, 0)
+	for _, v := range []uint16{64, 56, 1, 0, 0, 0} {
+		b = le.AppendUint16(b, v)
+	}
+	b = le.AppendUint32(b, 1) // PT_LOAD
+	b = le.AppendUint32(b, 5) // read, execute
+	size := uint64(headers + len(code))
+	for _, v := range []uint64{0, base, base, size, size, 0x10000} {
+		b = le.AppendUint64(b, v)
+	}
+	return append(b, code...)
+}
