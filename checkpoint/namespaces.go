@@ -172,6 +172,7 @@ func (p *plan) settle() {
 	if len(p.cfg.Cgroup.V1) > 0 && p.cfg.has(Cgroups, false) {
 		p.setup.add(StageNamespaces, -1, "cgroup", agent.Sys(unix.SYS_UNSHARE, agent.N(unix.CLONE_NEWCGROUP)))
 	}
+	p.setOOM(p.cfg)
 	if p.cfg.insideRoot() {
 		// Without this, files made during set-up would belong to an id that
 		// does not exist inside.

@@ -46,7 +46,16 @@ func sysctlPath(key string) string {
 	return strings.NewReplacer(".", "/", "/", ".").Replace(key)
 }
 
+// oom of a launch comes before the child changes its ids: after that
+// /proc/self/oom_score_adj belongs to user 0 of the user namespace that its
+// memory is of, which is still the agent's (task_dump_owner, fs/proc/base.c).
 func (p *plan) oom(cfg *Config) {
+	if cfg != p.cfg {
+		p.setOOM(cfg)
+	}
+}
+
+func (p *plan) setOOM(cfg *Config) {
 	if v := cfg.OOMScoreAdj; v.Set {
 		p.procFile(StageOOM, strconv.Itoa(v.Value), "self/oom_score_adj", strconv.Itoa(v.Value))
 	}
