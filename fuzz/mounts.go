@@ -56,10 +56,9 @@ var mounts = []dimension{
 				o = append(o, "nr_inodes="+strconv.Itoa(d.in(10, 1000)))
 			}
 			d.mount(specs.Mount{Destination: d.point("a"), Type: "tmpfs", Source: "tmpfs", Options: o})
-			if d.chance(30) { // a directory that is not there yet, on another mount
-				if !slices.Contains(o, "ro") {
-					d.mount(specs.Mount{Destination: d.point("a") + "/deep/er", Type: "tmpfs", Source: "inner", Options: d.options("nosuid", "nodev")})
-				}
+			// A directory that is not there yet, on another mount. Nobody without an id can make one.
+			if d.chance(30) && !slices.Contains(o, "ro") && d.makesFiles() {
+				d.mount(specs.Mount{Destination: d.point("a") + "/deep/er", Type: "tmpfs", Source: "inner", Options: d.options("nosuid", "nodev")})
 			}
 		},
 		has: hasMount(func(m *specs.Mount) bool { return m.Type == "tmpfs" }),
@@ -93,6 +92,13 @@ var mounts = []dimension{
 		},
 		has: func(r *request.Request) bool { return r.Linux().RootfsPropagation != "" },
 	},
+}
+
+// makesFiles: the launcher's child has an id that a file can belong to, which it
+// has not in a user namespace without a user 0.
+func (d *drawer) makesFiles() bool {
+	l := d.r.Spec.Linux
+	return !d.on["ns user"] || !offset(l.UIDMappings) && !offset(l.GIDMappings)
 }
 
 func (d *drawer) mount(m specs.Mount) { d.r.Spec.Mounts = append(d.r.Spec.Mounts, m) }

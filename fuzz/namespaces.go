@@ -84,7 +84,7 @@ func idMaps(d *drawer) {
 		n := uint32(pick(d, 2, 1000, 65536))
 		l.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: base, Size: n}}
 		l.GIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: base, Size: n}}
-	case 1: // several lines, the outside ids in another order than the inside ones
+	case 1: // several lines, the outside ids in another order than the inside ones; more than 16 cannot be observed
 		lines := func(n int) []specs.LinuxIDMapping {
 			var m []specs.LinuxIDMapping
 			in := uint32(0)
@@ -95,7 +95,7 @@ func idMaps(d *drawer) {
 			}
 			return m
 		}
-		l.UIDMappings, l.GIDMappings = lines(pick(d, 2, 3, 5, 6, 20)), lines(pick(d, 2, 4, 5, 12, 40))
+		l.UIDMappings, l.GIDMappings = lines(pick(d, 2, 3, 5, 6, 16)), lines(pick(d, 2, 4, 5, 12, 16))
 	case 2: // a single id
 		id := uint32(pick(d, 0, 0, 1000))
 		host := uint32(pick(d, 0, 1000, int(base)))
