@@ -143,9 +143,6 @@ func (f Field) Value(p *posture.Posture) any { return table[f].ops.value(p) }
 // Equal reports whether two postures, both of which know the field, agree.
 func (f Field) Equal(a, b *posture.Posture) bool { return table[f].ops.equal(a, b) }
 
-// copyTo takes the field over, with its reason if it is not known.
-func (f Field) copyTo(dst, src *posture.Posture) { table[f].ops.copy(dst, src) }
-
 // Forget marks the field as unknown.
 func (f Field) Forget(p *posture.Posture, why string) { table[f].ops.forget(p, why) }
 
@@ -167,7 +164,6 @@ type ops interface {
 	agree(a *posture.Posture, bs []*posture.Posture) bool
 	order(want, got *posture.Posture) order
 	value(*posture.Posture) any
-	copy(dst, src *posture.Posture)
 	forget(p *posture.Posture, why string)
 }
 
@@ -219,8 +215,6 @@ func (o of[T]) value(p *posture.Posture) any {
 	}
 	return v
 }
-
-func (o of[T]) copy(dst, src *posture.Posture) { *o.at(dst) = *o.at(src) }
 
 func (o of[T]) forget(p *posture.Posture, why string) { *o.at(p) = posture.Unreadable[T](why) }
 
@@ -301,16 +295,6 @@ func (n rlimit) value(p *posture.Posture) any {
 }
 
 // The limits are one Value: they are known or unknown together.
-func (n rlimit) copy(dst, src *posture.Posture) {
-	if !src.Rlimits.IsKnown() {
-		dst.Rlimits = src.Rlimits
-		return
-	}
-	l, _ := dst.Rlimits.Get()
-	l[n] = n.get(src)
-	dst.Rlimits = posture.Known(l)
-}
-
 func (n rlimit) forget(p *posture.Posture, why string) {
 	p.Rlimits = posture.Unreadable[posture.Rlimits](why)
 }
