@@ -131,10 +131,14 @@ func (r *Runner) Run(ctx context.Context, req *request.Request, opts *checkpoint
 	}
 	run := &launch{r: r, req: req, cfg: cfg, opts: opts, asked: *opts}
 	run.meta = Meta{Kernel: r.machine.release, Engine: "native", Workload: Workload{Argv: req.Process().Args}}
+	run.launched = cfg
 	if r.tamper != nil {
 		o := *opts
 		run.opts = &o
-		r.tamper(cfg, run.opts)
+		if run.launched, err = engine.Config(req, r.machine.engine()); err != nil {
+			return nil, err
+		}
+		r.tamper(run.launched, run.opts)
 	}
 	return run.run(ctx)
 }
@@ -143,10 +147,12 @@ func (r *Runner) Run(ctx context.Context, req *request.Request, opts *checkpoint
 type launch struct {
 	r     *Runner
 	req   *request.Request
-	cfg   *checkpoint.Config
-	opts  *checkpoint.Options
-	asked checkpoint.Options // before any tampering
+	cfg   *checkpoint.Config // what the request comes to
+	asked checkpoint.Options
 	meta  Meta
+
+	launched *checkpoint.Config // what is launched: the same, unless a test tampers
+	opts     *checkpoint.Options
 
 	begun    int64 // CLOCK_MONOTONIC when it was released
 	facts    oracle.Facts
@@ -165,7 +171,7 @@ func (l *launch) run(ctx context.Context) (*Case, error) {
 		w, err = l.inSteps(ctx, beyond)
 	} else {
 		l.begun = monotonic()
-		w, err = l.r.launcher.Go(ctx, l.cfg, l.opts)
+		w, err = l.r.launcher.Go(ctx, l.launched, l.opts)
 	}
 	if w == nil {
 		return l.refused(err)
@@ -183,7 +189,7 @@ func (l *launch) run(ctx context.Context) (*Case, error) {
 // inSteps stops at the checkpoint, to look at what only the parked workload
 // shows.
 func (l *launch) inSteps(ctx context.Context, beyond []oracle.Beyond) (*checkpoint.Workload, error) {
-	w, err := l.r.launcher.Spawn(ctx, l.cfg, l.opts)
+	w, err := l.r.launcher.Spawn(ctx, l.launched, l.opts)
 	if err != nil {
 		return nil, err
 	}
