@@ -42,7 +42,8 @@
 // engines; two rules with the same conditions and different actions are an
 // error; where conditions of different actions overlap, its own tree order
 // decides; on 32-bit ABIs and x32 only the low half of arguments is compared;
-// a closed ABI gets kill_thread; masked values are cut to their mask. The
+// a closed ABI gets kill_thread; masked values are cut to their mask, and a
+// condition with a mask of zero is dropped. The
 // dialect [Libseccomp] has those meanings, to judge engines without false
 // alarms. Policies that mean the same in both dialects are the ones to write.
 package seccomp

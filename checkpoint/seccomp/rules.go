@@ -143,22 +143,34 @@ func (x *expander) alternatives(i int, r *Rule) [][]Condition {
 			x.warn("syscalls[%d]: valueTwo %#x has bits outside of the mask %#x: it never matches (libseccomp drops the bits)", i, c.ValueTwo, c.Value)
 		}
 	}
-	args := r.Args
-	if x.dialect == Libseccomp {
-		args = slices.Clone(args)
-		for j := range args {
-			if args[j].Op == OpMaskedEqual {
-				args[j].ValueTwo &= args[j].Value
-			}
+	out := [][]Condition{r.Args}
+	if twice {
+		x.warn("syscalls[%d]: two conditions on one argument: either is enough, as in runc and crun", i)
+		out = make([][]Condition, len(r.Args))
+		for j := range r.Args {
+			out[j] = r.Args[j : j+1]
 		}
 	}
-	if !twice {
-		return [][]Condition{args}
+	if x.dialect == Libseccomp {
+		for j := range out {
+			out[j] = cutMasks(out[j])
+		}
 	}
-	x.warn("syscalls[%d]: two conditions on one argument: either is enough, as in runc and crun", i)
-	out := make([][]Condition, len(args))
-	for j := range args {
-		out[j] = args[j : j+1]
+	return out
+}
+
+// cutMasks drops what libseccomp drops: bits outside of a mask, and conditions
+// whose mask is zero and that therefore compare nothing.
+func cutMasks(conds []Condition) []Condition {
+	out := make([]Condition, 0, len(conds))
+	for _, c := range conds {
+		if c.Op == OpMaskedEqual {
+			if c.Value == 0 {
+				continue
+			}
+			c.ValueTwo &= c.Value
+		}
+		out = append(out, c)
 	}
 	return out
 }

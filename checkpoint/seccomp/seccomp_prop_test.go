@@ -63,6 +63,11 @@ func meaning(p *Policy, o Options, d *cbpf.Data) uint32 {
 				sets = append(sets, []Condition{c})
 			}
 		}
+		for i := range sets {
+			if lib {
+				sets[i] = slices.DeleteFunc(slices.Clone(sets[i]), func(c Condition) bool { return c.Op == OpMaskedEqual && c.Value == 0 })
+			}
+		}
 		for _, n := range r.Names {
 			if got, ok := CallNumber(a, n); ok && got == nr {
 				for _, s := range sets {

@@ -313,7 +313,11 @@ func TestDebianProfile(t *testing.T) {
 			if a == ArchX32 {
 				nr |= cbpf.X32Bit
 			}
-			for _, arg := range []uint64{0, 1, 8, 16, 0x20000, 0x7e020000, 0xffffffff, 1 << 32} {
+			args := []uint64{0, 1, 8, 16, 0x20000, 0x7e020000, 0xffffffff, 1 << 32}
+			if !slices.Contains([]string{"socket", "socketcall", "clone", "personality"}, CallName(a, nr)) {
+				args = args[:1]
+			}
+			for _, arg := range args {
 				d := cbpf.Data{NR: int32(nr), Arch: a.Audit(), Args: [6]uint64{arg, 0, arg}}
 				if got, want := decide(t, prog, d), cbpf.Decide(meaning(p, Options{Native: ArchX86_64}, &d)).String(); got != want {
 					t.Fatalf("%s %s %#x: got %s, want %s", a, CallName(a, nr), arg, got, want)

@@ -167,7 +167,7 @@ func (j *filterPolicy) rulesOf(a seccomp.Arch) map[uint32][]wantedRule {
 			continue
 		}
 		for _, name := range r.Names {
-			for _, conds := range waysToMatch(r.Args) {
+			for _, conds := range j.waysToMatch(r.Args) {
 				if nr, ok := seccomp.CallNumber(a, name); ok {
 					out[nr] = append(out[nr], wantedRule{conds, ret})
 				}
@@ -190,6 +190,19 @@ func (j *filterPolicy) rulesOf(a seccomp.Arch) map[uint32][]wantedRule {
 
 // waysToMatch: a rule with two conditions on one argument matches when any of
 // its conditions holds, else when all do.
+func (j *filterPolicy) waysToMatch(args []seccomp.Condition) [][]seccomp.Condition {
+	ways := waysToMatch(args)
+	if j.o.Dialect == seccomp.Libseccomp {
+		// A mask of zero compares nothing: libseccomp drops the condition.
+		for i := range ways {
+			ways[i] = slices.DeleteFunc(slices.Clone(ways[i]), func(c seccomp.Condition) bool {
+				return c.Op == seccomp.OpMaskedEqual && c.Value == 0
+			})
+		}
+	}
+	return ways
+}
+
 func waysToMatch(args []seccomp.Condition) [][]seccomp.Condition {
 	used := map[uint]int{}
 	for _, c := range args {
@@ -221,7 +234,7 @@ func (j *filterPolicy) throughMux(a seccomp.Arch, name string, args []seccomp.Co
 		return
 	}
 	sel = seccomp.Condition{Op: seccomp.OpEqual, Value: selector}
-	for _, conds := range waysToMatch(args) {
+	for _, conds := range j.waysToMatch(args) {
 		r := wantedRule{[]seccomp.Condition{sel}, ret}
 		for _, c := range conds {
 			if c.Index != 0 {
