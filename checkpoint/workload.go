@@ -76,6 +76,8 @@ type Workload struct {
 	mu      sync.Mutex
 	state   State
 	current steps // of the batch that the child works on
+	unborn  int   // clones whose Spawned event is still to come
+	early   []agent.EventKind
 	pid     int
 	pidfd   int
 	procDir int
@@ -102,6 +104,9 @@ func (w *Workload) launch(list steps, execEvent bool) error {
 	if hasExec(list) {
 		w.state = Proceeding
 	}
+	if execEvent {
+		w.unborn = 1 + clones(list)
+	}
 	spec := &agent.Spec{
 		CloneFlags: p.cloneFlags, CgroupFD: p.cgroupFD, FDs: p.fds, AgentOps: p.agent.steps, Ops: list, Cleanup: p.cleanup(),
 		ExecEvent: execEvent, NoSpawned: !execEvent, Hold: w.state == Spawning, Orphan: p.opts.orphan(),
@@ -118,6 +123,16 @@ func (w *Workload) launch(list steps, execEvent bool) error {
 }
 
 func hasExec(s steps) bool { return len(s) > 0 && s[len(s)-1].stage == StageExec }
+
+func clones(s steps) int {
+	n := 0
+	for i := range s {
+		if s[i].op.NR == agent.OpClone {
+			n++
+		}
+	}
+	return n
+}
 
 // spawn brings the child to the checkpoint.
 func (w *Workload) spawn(ctx context.Context) error {
@@ -256,6 +271,7 @@ func (w *Workload) send(list steps) error {
 		return w.result.failure()
 	}
 	w.current = list
+	w.unborn += clones(list)
 	if err := w.launched.Continue(list); err != nil {
 		return fail(StageAgent, "", err)
 	}
@@ -430,16 +446,14 @@ func (w *Workload) onEvent(ev *agent.Event, fd int) {
 	defer w.mu.Unlock()
 	switch ev.Kind {
 	case agent.Spawned:
-		w.closeFDs()
-		w.pid, w.pidfd = int(ev.PID), fd
-	case agent.Parked:
-		select {
-		case w.parked <- struct{}{}:
-		default:
+		w.spawned(ev, fd)
+	case agent.Parked, agent.Running:
+		// A child is reported by its parent, and may be faster than that.
+		if w.unborn > 0 {
+			w.early = append(w.early, ev.Kind)
+			return
 		}
-	case agent.Running:
-		w.state = Running
-		close(w.started)
+		w.follow(ev.Kind)
 	case agent.Refused:
 		e := fail(StageClone, "", unix.Errno(ev.Code))
 		e.Hint = hint(StageClone, unix.Errno(ev.Code))
@@ -452,6 +466,39 @@ func (w *Workload) onEvent(ev *agent.Event, fd int) {
 	case 0:
 		w.orphaned()
 	}
+}
+
+func (w *Workload) spawned(ev *agent.Event, fd int) {
+	if w.result.State.ended() {
+		unix.Close(fd)
+		return
+	}
+	if w.unborn--; w.pidfd >= 0 && int(ev.PID) != w.launched.SecondPID() {
+		unix.Close(fd) // the agent's report of the first half, overtaken by that half's own of the second
+	} else {
+		w.closeFDs()
+		w.pid, w.pidfd = int(ev.PID), fd
+	}
+	if w.unborn > 0 {
+		return
+	}
+	for _, k := range w.early {
+		w.follow(k)
+	}
+	w.early = nil
+}
+
+// follow takes in what the child did once it is known who that is.
+func (w *Workload) follow(k agent.EventKind) {
+	if k == agent.Parked {
+		select {
+		case w.parked <- struct{}{}:
+		default:
+		}
+		return
+	}
+	w.state = Running
+	close(w.started)
 }
 
 // exited turns the end of the child into a result.
