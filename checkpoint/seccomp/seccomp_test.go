@@ -41,14 +41,34 @@ func TestCallNumbers(t *testing.T) {
 		name string
 		nr   uint32
 	}{
-		{ArchX86_64, "read", 0}, {ArchX86_64, "execveat", 322}, {ArchX86_64, "uretprobe", 335}, {ArchX86_64, "uprobe", 336},
-		{ArchX86_64, "listmount", 458}, {ArchX86_64, "lsm_get_self_attr", 459}, {ArchX86_64, "mseal", 462},
-		{ArchX86_64, "setxattrat", 463}, {ArchX86_64, "open_tree_attr", 467}, {ArchX86_64, "listns", 470},
-		{ArchX32, "read", 0x40000000}, {ArchX32, "execve", 0x40000208}, {ArchX32, "ioctl", 0x40000202}, {ArchX32, "mseal", 0x400001ce},
-		{ArchX86, "execve", 11}, {ArchX86, "socketcall", 102}, {ArchX86, "mseal", 462}, {ArchX86, "futex_time64", 422},
-		{ArchAARCH64, "execve", 221}, {ArchAARCH64, "newfstatat", 79}, {ArchAARCH64, "mseal", 462}, {ArchAARCH64, "renameat", 38},
-		{ArchARM, "execve", 11}, {ArchARM, "set_tls", 0xf0005}, {ArchARM, "mseal", 462},
-		{ArchRISCV64, "execve", 221}, {ArchRISCV64, "riscv_hwprobe", 258}, {ArchPPC64LE, "execve", 11},
+		{ArchX86_64, "read", 0},
+		{ArchX86_64, "execveat", 322},
+		{ArchX86_64, "uretprobe", 335},
+		{ArchX86_64, "uprobe", 336},
+		{ArchX86_64, "listmount", 458},
+		{ArchX86_64, "lsm_get_self_attr", 459},
+		{ArchX86_64, "mseal", 462},
+		{ArchX86_64, "setxattrat", 463},
+		{ArchX86_64, "open_tree_attr", 467},
+		{ArchX86_64, "listns", 470},
+		{ArchX32, "read", 0x40000000},
+		{ArchX32, "execve", 0x40000208},
+		{ArchX32, "ioctl", 0x40000202},
+		{ArchX32, "mseal", 0x400001ce},
+		{ArchX86, "execve", 11},
+		{ArchX86, "socketcall", 102},
+		{ArchX86, "mseal", 462},
+		{ArchX86, "futex_time64", 422},
+		{ArchAARCH64, "execve", 221},
+		{ArchAARCH64, "newfstatat", 79},
+		{ArchAARCH64, "mseal", 462},
+		{ArchAARCH64, "renameat", 38},
+		{ArchARM, "execve", 11},
+		{ArchARM, "set_tls", 0xf0005},
+		{ArchARM, "mseal", 462},
+		{ArchRISCV64, "execve", 221},
+		{ArchRISCV64, "riscv_hwprobe", 258},
+		{ArchPPC64LE, "execve", 11},
 	} {
 		if nr, ok := CallNumber(c.arch, c.name); !ok || nr != c.nr {
 			t.Errorf("%s %s: got %#x, %v; want %#x", c.arch, c.name, nr, ok, c.nr)
@@ -116,9 +136,13 @@ func TestMultiplexersAreCovered(t *testing.T) {
 		a0   uint64
 		want string
 	}{
-		{359, 0, "errno(1)"}, {102, 1, "errno(1)"}, {102, 3, "allow"},
+		{359, 0, "errno(1)"},
+		{102, 1, "errno(1)"},
+		{102, 3, "allow"},
 		{102, 2, "errno(1)"}, // bind: its conditions are out of sight, so all of it
-		{117, 13, "errno(1)"}, {117, 0x1000d, "errno(1)"}, {117, 14, "allow"},
+		{117, 13, "errno(1)"},
+		{117, 0x1000d, "errno(1)"},
+		{117, 14, "allow"},
 	} {
 		if got := call(c.nr, c.a0); got != c.want {
 			t.Errorf("call %d with %#x: got %s, want %s", c.nr, c.a0, got, c.want)
@@ -382,8 +406,7 @@ func FuzzPolicyJSON(f *testing.F) {
 			o := Options{Native: ArchX86_64, IgnoreUnknown: true, Dialect: d}
 			prog, err := p.Compile(o)
 			if err != nil {
-				var e *Error
-				if !errors.As(err, &e) {
+				if _, ok := errors.AsType[*Error](err); !ok {
 					t.Fatalf("untyped error %v", err)
 				}
 				continue

@@ -198,8 +198,10 @@ func (f *requestFlags) privilege(r *request.Request) error {
 		}
 		keep := have&^drop | add
 		names := keep.Names()
-		p.Capabilities = &specs.LinuxCapabilities{Bounding: names, Permitted: names, Effective: names,
-			Inheritable: ambient.Names(), Ambient: ambient.Names()}
+		p.Capabilities = &specs.LinuxCapabilities{
+			Bounding: names, Permitted: names, Effective: names,
+			Inheritable: ambient.Names(), Ambient: ambient.Names(),
+		}
 	}
 	if f.Securebits != "" {
 		n, err := number[uint32]("securebits", f.Securebits, 0)

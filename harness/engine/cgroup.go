@@ -195,8 +195,8 @@ func (t *translator) memory(m *specs.LinuxMemory) {
 			w.write("memory.soft_limit_in_bytes", v1(*m.Reservation))
 		}
 	}
-	if m.Kernel != nil {
-		w.only(false, "kernel", "memory.kmem.limit_in_bytes", strconv.FormatInt(*m.Kernel, 10))
+	if m.Kernel != nil { //nolint:staticcheck // deprecated, and still what a version 1 cgroup has
+		w.only(false, "kernel", "memory.kmem.limit_in_bytes", strconv.FormatInt(*m.Kernel, 10)) //nolint:staticcheck // deprecated, and still what a version 1 cgroup has
 	}
 	if m.KernelTCP != nil {
 		w.only(false, "kernelTCP", "memory.kmem.tcp.limit_in_bytes", strconv.FormatInt(*m.KernelTCP, 10))

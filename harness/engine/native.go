@@ -129,8 +129,10 @@ func (t *translator) scheduler(s *specs.Scheduler) {
 	}
 	policy, ok := request.Policy(s.Policy)
 	t.refuse(!ok, "process.scheduler.policy", string(s.Policy))
-	out := checkpoint.Sched{Policy: policy, Priority: int(s.Priority), Runtime: time.Duration(s.Runtime),
-		Deadline: time.Duration(s.Deadline), Period: time.Duration(s.Period)}
+	out := checkpoint.Sched{
+		Policy: policy, Priority: int(s.Priority), Runtime: time.Duration(s.Runtime),
+		Deadline: time.Duration(s.Deadline), Period: time.Duration(s.Period),
+	}
 	for _, f := range s.Flags {
 		t.refuse(f != specs.SchedFlagResetOnFork, "process.scheduler.flags", string(f))
 		out.ResetOnFork = out.ResetOnFork || f == specs.SchedFlagResetOnFork
@@ -187,10 +189,12 @@ func (t *translator) namespaces() {
 
 // Options of a mount that are no flags of mount(2), and would reach the file
 // system as if they were its own.
-var notFlags = []string{"rro", "rrw", "rnosuid", "rsuid", "rnodev", "rdev", "rnoexec", "rexec", "rnoatime", "ratime",
+var notFlags = []string{
+	"rro", "rrw", "rnosuid", "rsuid", "rnodev", "rdev", "rnoexec", "rexec", "rnoatime", "ratime",
 	"rnodiratime", "rdiratime", "rrelatime", "rnorelatime", "rstrictatime", "rnostrictatime", "rnosymfollow", "rsymfollow",
 	"idmap", "ridmap", "tmpcopyup", "copy-symlink", "dest-nofollow", "src-nofollow", "iversion", "noiversion", "lazytime",
-	"nolazytime", "mand", "nomand", "silent", "loud", "symfollow", "noacl", "acl"}
+	"nolazytime", "mand", "nomand", "silent", "loud", "symfollow", "noacl", "acl",
+}
 
 func (t *translator) mounts() {
 	c, s := t.cfg, t.req.Spec
@@ -233,8 +237,10 @@ func (t *translator) network() {
 	n := &t.req.Ext.Network
 	t.cfg.Network.LoopbackUp = n.LoopbackUp
 	for _, l := range n.Links {
-		t.cfg.Network.Links = append(t.cfg.Network.Links, checkpoint.Link{Kind: checkpoint.LinkKind(l.Kind), Name: l.Name,
-			Host: l.Host, Addresses: l.Addresses, HostAddresses: l.HostAddresses, MTU: l.MTU, Down: l.Down})
+		t.cfg.Network.Links = append(t.cfg.Network.Links, checkpoint.Link{
+			Kind: checkpoint.LinkKind(l.Kind), Name: l.Name,
+			Host: l.Host, Addresses: l.Addresses, HostAddresses: l.HostAddresses, MTU: l.MTU, Down: l.Down,
+		})
 	}
 	for _, r := range n.Routes {
 		t.cfg.Network.Routes = append(t.cfg.Network.Routes, checkpoint.Route(r))

@@ -17,8 +17,10 @@ import (
 
 var (
 	unified = Host{CgroupV2: "/sys/fs/cgroup", ControllersV2: []string{"cpu", "cpuset", "io", "memory", "pids", "hugetlb", "rdma"}}
-	legacy  = Host{CgroupV1: map[string]string{"cpu": "/cg/cpu", "memory": "/cg/memory", "pids": "/cg/pids", "cpuset": "/cg/cpuset",
-		"blkio": "/cg/blkio", "devices": "/cg/devices", "net_cls": "/cg/net_cls", "net_prio": "/cg/net_prio", "hugetlb": "/cg/hugetlb"}}
+	legacy  = Host{CgroupV1: map[string]string{
+		"cpu": "/cg/cpu", "memory": "/cg/memory", "pids": "/cg/pids", "cpuset": "/cg/cpuset",
+		"blkio": "/cg/blkio", "devices": "/cg/devices", "net_cls": "/cg/net_cls", "net_prio": "/cg/net_prio", "hugetlb": "/cg/hugetlb",
+	}}
 )
 
 // with makes a request with the given members beside a minimal process.
@@ -69,8 +71,10 @@ func TestConfig_Typical(t *testing.T) {
 		TimerSlack: checkpoint.Some[uint64](1000), Umask: checkpoint.Some[uint32](0o77), Personality: checkpoint.Some[uint32](8),
 		Session: true, NewKeyring: true, IgnoreSignals: []int{1}, BlockSignals: []int{10},
 		UID: checkpoint.Some[uint32](1000), GID: checkpoint.Some[uint32](1001), Groups: checkpoint.Some([]uint32{5, 3}),
-		Capabilities: checkpoint.Capabilities{Bounding: checkpoint.Some[checkpoint.CapSet](kill | 1), Permitted: checkpoint.Some[checkpoint.CapSet](kill),
-			Effective: checkpoint.Some[checkpoint.CapSet](kill), Inheritable: checkpoint.Some[checkpoint.CapSet](kill), Ambient: checkpoint.Some[checkpoint.CapSet](kill)},
+		Capabilities: checkpoint.Capabilities{
+			Bounding: checkpoint.Some[checkpoint.CapSet](kill | 1), Permitted: checkpoint.Some[checkpoint.CapSet](kill),
+			Effective: checkpoint.Some[checkpoint.CapSet](kill), Inheritable: checkpoint.Some[checkpoint.CapSet](kill), Ambient: checkpoint.Some[checkpoint.CapSet](kill),
+		},
 		Securebits: checkpoint.Some[uint32](47), NoNewPrivs: true, Pdeathsig: checkpoint.Some(15),
 	}
 	if d := cmp.Diff(got, want, cmpopts.EquateEmpty()); d != "" {
@@ -177,9 +181,11 @@ func TestConfig_Resources(t *testing.T) {
 		"cpu set":        {`"cpu":{"cpus":"0-1","mems":"0"}`, []string{"cpuset.cpus=0-1", "cpuset.mems=0"}, []string{"cpuset:cpuset.cpus=0-1", "cpuset:cpuset.mems=0"}},
 		"pids":           {`"pids":{"limit":7}`, []string{"pids.max=7"}, []string{"pids:pids.max=7"}},
 		"pids unlimited": {`"pids":{"limit":-1}`, []string{"pids.max=max"}, []string{"pids:pids.max=max"}},
-		"io": {`"blockIO":{"weight":10,"throttleReadBpsDevice":[{"major":8,"minor":1,"rate":100}],"throttleWriteIOPSDevice":[{"major":8,"minor":1,"rate":0}]}`,
+		"io": {
+			`"blockIO":{"weight":10,"throttleReadBpsDevice":[{"major":8,"minor":1,"rate":100}],"throttleWriteIOPSDevice":[{"major":8,"minor":1,"rate":0}]}`,
 			[]string{"io.weight=1", "io.max=8:1 rbps=100", "io.max=8:1 wiops=max"},
-			[]string{"blkio:blkio.weight=10", "blkio:blkio.throttle.read_bps_device=8:1 100", "blkio:blkio.throttle.write_iops_device=8:1 0"}},
+			[]string{"blkio:blkio.weight=10", "blkio:blkio.throttle.read_bps_device=8:1 100", "blkio:blkio.throttle.write_iops_device=8:1 0"},
+		},
 		"huge pages": {`"hugepageLimits":[{"pageSize":"2MB","limit":9}]`, []string{"hugetlb.2MB.max=9"}, []string{"hugetlb:hugetlb.2MB.limit_in_bytes=9"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -255,8 +261,16 @@ func TestSwapMax(t *testing.T) {
 		want         string
 		fails        bool
 	}{
-		{0, 0, "", false}, {0, 100, "", false}, {0, -1, "max", false}, {-1, 0, "max", false}, {-1, 100, "max", false},
-		{100, 100, "0", false}, {150, 100, "50", false}, {50, 100, "", true}, {50, 0, "", true}, {50, -1, "", true},
+		{0, 0, "", false},
+		{0, 100, "", false},
+		{0, -1, "max", false},
+		{-1, 0, "max", false},
+		{-1, 100, "max", false},
+		{100, 100, "0", false},
+		{150, 100, "50", false},
+		{50, 100, "", true},
+		{50, 0, "", true},
+		{50, -1, "", true},
 	} {
 		if got, err := SwapMax(tt.both, tt.memory); got != tt.want || (err != nil) != tt.fails {
 			t.Errorf("SwapMax(%d, %d) = %q, %v; want %q", tt.both, tt.memory, got, err, tt.want)

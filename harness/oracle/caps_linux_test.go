@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -25,6 +26,7 @@ const aloneKey = "HOLDSHORT_TEST_ALONE"
 // runAlone runs a test in a process of its own: what it does to credentials
 // cannot be undone.
 func runAlone(t *testing.T) bool {
+	t.Helper()
 	if os.Getenv(aloneKey) == t.Name() {
 		return true
 	}
@@ -81,12 +83,12 @@ func TestCreds_AgainstTheKernel(t *testing.T) {
 
 // testFile is a copy of cat that may be given bits and capabilities.
 type testFile struct {
-	path   string
-	bits   bool // that count: not on a nosuid mount
-	status string
+	path string
+	bits bool // that count: not on a nosuid mount
 }
 
 func newProgram(t *testing.T) *testFile {
+	t.Helper()
 	src, err := exec.LookPath("cat")
 	if err != nil {
 		t.Skip("needs cat")
@@ -138,6 +140,7 @@ func (p *testFile) dress(f *Program) error {
 
 // self is what this process, which must be an ordinary root, has.
 func self(t *testing.T) Creds {
+	t.Helper()
 	b, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		t.Fatal(err)
@@ -278,7 +281,7 @@ func oneCase(rng *rand.Rand, cat *testFile, model Creds, counts map[string]int) 
 		counts["gained"]++
 	}
 	text, err := runCat(cat.path)
-	if r.Refused != (err == syscall.EPERM) {
+	if r.Refused != errors.Is(err, syscall.EPERM) {
 		return fmt.Sprintf("execve: %v, refused %v\n%+v\n%+v", err, r.Refused, was, file)
 	}
 	if err != nil {

@@ -27,37 +27,50 @@ func TestCreds_Exec(t *testing.T) {
 	}{
 		"root gets the bounding set": {
 			before: Creds{Bounding: three, Permitted: kill, Effective: kill}, p: three, e: three,
-			result: ExecResult{Cleared: true, Changed: true}},
+			result: ExecResult{Cleared: true, Changed: true},
+		},
 		"root without new privileges keeps to what it has": {
 			before: Creds{Bounding: three, Permitted: kill, Effective: kill, NoNewPrivs: true}, p: kill, e: kill,
-			result: ExecResult{Cleared: true}},
+			result: ExecResult{Cleared: true},
+		},
 		"a user loses all": {before: Creds{UID: 1000, EUID: 1000, SUID: 1000, Bounding: three, Permitted: kill, Effective: kill}},
 		"a user keeps the ambient set": {
-			before: Creds{UID: 1000, EUID: 1000, SUID: 1000, Bounding: three, Permitted: three, Inheritable: kill, Ambient: kill}, p: kill, e: kill, a: kill},
+			before: Creds{UID: 1000, EUID: 1000, SUID: 1000, Bounding: three, Permitted: three, Inheritable: kill, Ambient: kill}, p: kill, e: kill, a: kill,
+		},
 		"root adds what is inheritable": {
-			before: Creds{Bounding: kill, Permitted: kill | audit, Inheritable: audit}, p: kill | audit, e: kill | audit},
+			before: Creds{Bounding: kill, Permitted: kill | audit, Inheritable: audit}, p: kill | audit, e: kill | audit,
+		},
 		"root that is not privileged": {
-			before: Creds{Bounding: three, Permitted: three, Effective: three, Securebits: SecureNoRoot}},
+			before: Creds{Bounding: three, Permitted: three, Effective: three, Securebits: SecureNoRoot},
+		},
 		"root that is not privileged, with ambient": {
-			before: Creds{Bounding: three, Permitted: three, Inheritable: kill, Ambient: kill, Securebits: SecureNoRoot}, p: kill, e: kill, a: kill},
+			before: Creds{Bounding: three, Permitted: three, Inheritable: kill, Ambient: kill, Securebits: SecureNoRoot}, p: kill, e: kill, a: kill,
+		},
 		"root of the host in a namespace that does not have it": {
-			before: Creds{Root: NoID, Bounding: three, Permitted: three, Effective: three}},
+			before: Creds{Root: NoID, Bounding: three, Permitted: three, Effective: three},
+		},
 		"user 0 of a namespace": {
-			before: Creds{UID: 100000, EUID: 100000, SUID: 100000, Root: 100000, Bounding: three, Permitted: three, Effective: three}, p: three, e: three},
+			before: Creds{UID: 100000, EUID: 100000, SUID: 100000, Root: 100000, Bounding: three, Permitted: three, Effective: three}, p: three, e: three,
+		},
 		"file capabilities": {
 			before: Creds{UID: 1000, EUID: 1000, SUID: 1000, Bounding: three}, file: Program{HasFileCaps: true, FilePermitted: kill, FileEffective: true},
-			p: kill, e: kill, result: ExecResult{Secure: true, Cleared: true, Changed: true}},
+			p: kill, e: kill, result: ExecResult{Secure: true, Cleared: true, Changed: true},
+		},
 		"file capabilities without new privileges": {
 			before: Creds{UID: 1000, EUID: 1000, SUID: 1000, Bounding: three, NoNewPrivs: true}, file: Program{HasFileCaps: true, FilePermitted: kill, FileEffective: true},
-			result: ExecResult{Cleared: true, Secure: true}},
+			result: ExecResult{Cleared: true, Secure: true},
+		},
 		"file capabilities beyond the bounding set": {
 			before: Creds{UID: 1000, EUID: 1000, SUID: 1000}, file: Program{HasFileCaps: true, FilePermitted: kill, FileEffective: true},
-			result: ExecResult{Refused: true, Secure: true}},
+			result: ExecResult{Refused: true, Secure: true},
+		},
 		"setuid root": {
 			before: Creds{UID: 1000, EUID: 1000, SUID: 1000, Bounding: three}, file: Program{SetUID: posture.Known[uint32](0)},
-			p: three, e: three, result: ExecResult{Secure: true, Cleared: true, Changed: true}},
+			p: three, e: three, result: ExecResult{Secure: true, Cleared: true, Changed: true},
+		},
 		"setuid root without new privileges": {
-			before: Creds{UID: 1000, EUID: 1000, SUID: 1000, Bounding: three, NoNewPrivs: true}, file: Program{SetUID: posture.Known[uint32](0)}},
+			before: Creds{UID: 1000, EUID: 1000, SUID: 1000, Bounding: three, NoNewPrivs: true}, file: Program{SetUID: posture.Known[uint32](0)},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := tt.before

@@ -81,8 +81,14 @@ func (b *builder) ids() {
 		v  uint32
 		ok bool
 	}{
-		{UID, &i.UID, uid, uidOK}, {EUID, &i.EUID, euid, euidOK}, {SUID, &i.SUID, euid, euidOK}, {FSUID, &i.FSUID, euid, euidOK},
-		{GID, &i.GID, gid, gidOK}, {EGID, &i.EGID, egid, egidOK}, {SGID, &i.SGID, egid, egidOK}, {FSGID, &i.FSGID, egid, egidOK},
+		{UID, &i.UID, uid, uidOK},
+		{EUID, &i.EUID, euid, euidOK},
+		{SUID, &i.SUID, euid, euidOK},
+		{FSUID, &i.FSUID, euid, euidOK},
+		{GID, &i.GID, gid, gidOK},
+		{EGID, &i.EGID, egid, egidOK},
+		{SGID, &i.SGID, egid, egidOK},
+		{FSGID, &i.FSGID, egid, egidOK},
 	} {
 		switch {
 		case x.ok:
@@ -111,8 +117,10 @@ func (b *builder) start() {
 	secure, ok9 := c.Privilege.Securebits.Get()
 	nnp, ok10 := c.Privilege.NoNewPrivs.Get()
 	m, ok11 := c.UserNS.UIDMap.Get()
-	b.creds = Creds{UID: uid, EUID: euid, SUID: suid, Root: NoID, Bounding: bounding, Permitted: permitted,
-		Effective: effective, Inheritable: inheritable, Ambient: ambient, Securebits: secure, NoNewPrivs: nnp}
+	b.creds = Creds{
+		UID: uid, EUID: euid, SUID: suid, Root: NoID, Bounding: bounding, Permitted: permitted,
+		Effective: effective, Inheritable: inheritable, Ambient: ambient, Securebits: secure, NoNewPrivs: nnp,
+	}
 	b.credsOK = ok1 && ok2 && ok3 && ok4 && ok5 && ok6 && ok7 && ok8 && ok9 && ok10 && ok11
 	if root, ok := toHost(m, 0); ok {
 		b.creds.Root = root
@@ -220,8 +228,10 @@ func (b *builder) putCaps() {
 		at *posture.Value[posture.CapSet]
 		v  posture.CapSet
 	}{
-		{CapBounding, &w.Bounding, b.creds.Bounding}, {CapPermitted, &w.Permitted, b.creds.Permitted},
-		{CapEffective, &w.Effective, b.creds.Effective}, {CapInheritable, &w.Inheritable, b.creds.Inheritable},
+		{CapBounding, &w.Bounding, b.creds.Bounding},
+		{CapPermitted, &w.Permitted, b.creds.Permitted},
+		{CapEffective, &w.Effective, b.creds.Effective},
+		{CapInheritable, &w.Inheritable, b.creds.Inheritable},
 		{CapAmbient, &w.Ambient, b.creds.Ambient},
 	} {
 		if b.credsOK {

@@ -99,12 +99,11 @@ func (b *builder) oom() {
 func (b *builder) sched() {
 	w := &b.w.Sched
 	b.forked()
-	class, src := Kept, ""
 	if n := b.r.Ext.Nice; n != nil {
 		put(b, SchedNice, &w.Nice, int32(*n), Requested, "holdshort.nice")
 	}
 	if s := b.p.Scheduler; s != nil {
-		class, src = Requested, "process.scheduler"
+		class, src := Requested, "process.scheduler"
 		policy, _ := request.Policy(s.Policy)
 		put(b, SchedPolicy, &w.Policy, uint32(policy), class, src)
 		put(b, SchedRTPriority, &w.RTPriority, uint32(s.Priority), class, src)

@@ -1,6 +1,10 @@
 package oracle
 
-import "github.com/holdshort/holdshort/probes/posture"
+import (
+	"slices"
+
+	"github.com/holdshort/holdshort/probes/posture"
+)
 
 // A capability set is laxer if it has what the wanted one has not.
 func capOrder(want, got posture.CapSet) order {
@@ -79,12 +83,7 @@ func groupOrder(want, got []uint32) order {
 }
 
 func contains[T comparable](list []T, v T) bool {
-	for _, x := range list {
-		if x == v {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(list, v)
 }
 
 // affinityOrder: CPUs beyond the wanted ones are a weaker constraint.

@@ -74,16 +74,28 @@ func TestCheckSeccomp(t *testing.T) {
 		"a listener":              {policy, []posture.Filter{listening}, nil, Leaked, "listener"},
 		"two that add up":         {policy, []posture.Filter{good, raw(ret(cbpf.Allow))}, nil, Equal, ""},
 		"two, one too strong":     {policy, []posture.Filter{good, raw(ret(cbpf.Trap))}, nil, Stronger, "trap"},
-		"other errno": {policy, []posture.Filter{filterOf(t, strings.Replace(denyPtrace, `ERRNO"`, `ERRNO","errnoRet":38`, 1))}, nil,
-			Weaker, "want errno(1), got errno(38)"},
-		"x32 open": {policy, []posture.Filter{filterOf(t, strings.Replace(denyPtrace, `"syscalls"`, `"architectures":["SCMP_ARCH_X86_64","SCMP_ARCH_X32"],"syscalls"`, 1))}, nil,
-			Weaker, "SCMP_ARCH_X32"},
+		"other errno": {
+			policy,
+			[]posture.Filter{filterOf(t, strings.Replace(denyPtrace, `ERRNO"`, `ERRNO","errnoRet":38`, 1))},
+			nil,
+			Weaker, "want errno(1), got errno(38)",
+		},
+		"x32 open": {
+			policy,
+			[]posture.Filter{filterOf(t, strings.Replace(denyPtrace, `"syscalls"`, `"architectures":["SCMP_ARCH_X86_64","SCMP_ARCH_X32"],"syscalls"`, 1))},
+			nil,
+			Weaker, "SCMP_ARCH_X32",
+		},
 		"no architecture check": {policy, []posture.Filter{raw(
 			cbpf.Instruction{Code: cbpf.LoadAbs},
 			cbpf.Instruction{Code: cbpf.JumpEqual, K: 101, JF: 1}, ret(cbpf.Errno|1), ret(cbpf.Allow))}, nil, Weaker, "SCMP_ARCH_X86"},
-		"computes with arguments": {policy, []posture.Filter{raw(
-			cbpf.Instruction{Code: cbpf.LoadAbs, K: 16}, cbpf.Instruction{Code: cbpf.AddK, K: 1}, cbpf.Instruction{Code: cbpf.ReturnA})}, nil,
-			Unobservable, "computes with the input"},
+		"computes with arguments": {
+			policy,
+			[]posture.Filter{raw(
+				cbpf.Instruction{Code: cbpf.LoadAbs, K: 16}, cbpf.Instruction{Code: cbpf.AddK, K: 1}, cbpf.Instruction{Code: cbpf.ReturnA})},
+			nil,
+			Unobservable, "computes with the input",
+		},
 		"unknown names":  {seccompFrom(t, strings.Replace(denyPtrace, "ptrace", "pttrace", 1)), []posture.Filter{good}, nil, Unobservable, "pttrace"},
 		"invalid policy": {&seccomp.Policy{}, []posture.Filter{good}, nil, Unobservable, "defaultAction"},
 	} {

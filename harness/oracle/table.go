@@ -34,9 +34,11 @@ var table = [NumFields]struct {
 
 	UserParent: {"user_namespace.parent", scalar(func(p *pst) *u32 { return &p.UserNS.Parent }, nil)},
 	UserUIDMap: {"user_namespace.uid_map", of[[]posture.IDExtent]{
-		func(p *pst) *posture.Value[[]posture.IDExtent] { return &p.UserNS.UIDMap }, equalMaps, mapOrder}},
+		func(p *pst) *posture.Value[[]posture.IDExtent] { return &p.UserNS.UIDMap }, equalMaps, mapOrder,
+	}},
 	UserGIDMap: {"user_namespace.gid_map", of[[]posture.IDExtent]{
-		func(p *pst) *posture.Value[[]posture.IDExtent] { return &p.UserNS.GIDMap }, equalMaps, mapOrder}},
+		func(p *pst) *posture.Value[[]posture.IDExtent] { return &p.UserNS.GIDMap }, equalMaps, mapOrder,
+	}},
 	UserSetgroups: {"user_namespace.setgroups", scalar(func(p *pst) *yes { return &p.UserNS.Setgroups }, falseIsStricter)},
 	UserOwnerUID:  {"user_namespace.owner_uid", scalar(func(p *pst) *u32 { return &p.UserNS.OwnerUID }, nil)},
 
@@ -74,7 +76,8 @@ var table = [NumFields]struct {
 	SeccompMode:  {"seccomp.mode", scalar(func(p *pst) *u32 { return &p.Seccomp.Mode }, higherIsStricter[uint32])},
 	SeccompCount: {"seccomp.filter_count", scalar(func(p *pst) *u32 { return &p.Seccomp.Count }, higherIsStricter[uint32])},
 	SeccompFilters: {"seccomp.filters", of[[]posture.Filter]{
-		func(p *pst) *posture.Value[[]posture.Filter] { return &p.Seccomp.Filters }, equalFilters, filterOrder}},
+		func(p *pst) *posture.Value[[]posture.Filter] { return &p.Seccomp.Filters }, equalFilters, filterOrder,
+	}},
 	LandlockLayers: {"landlock.layers", scalar(func(p *pst) *u32 { return &p.Landlock.Layers }, higherIsStricter[uint32])},
 
 	CgroupV2: {"cgroup.v2", scalar(func(p *pst) *u64 { return &p.Cgroup.V2 }, nil)},

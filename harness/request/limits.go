@@ -67,7 +67,7 @@ func (c *checker) resources(r *specs.LinuxResources) {
 		limit("memory.limit", m.Limit)
 		limit("memory.reservation", m.Reservation)
 		limit("memory.swap", m.Swap)
-		limit("memory.kernel", m.Kernel)
+		limit("memory.kernel", m.Kernel) //nolint:staticcheck // deprecated, and still in the schema
 		limit("memory.kernelTCP", m.KernelTCP)
 		c.check(m.Swappiness == nil || *m.Swappiness <= 200, "linux.resources.memory.swappiness", "%d is not in 0…200", deref(m.Swappiness))
 		if l, s := deref(m.Limit), deref(m.Swap); s > 0 {

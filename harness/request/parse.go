@@ -65,8 +65,7 @@ func Parse(data []byte, strict bool) (*Request, error) {
 	}
 	req := &Request{Spec: &specs.Spec{}, Ignored: w.ignored}
 	if err := json.Unmarshal(data, &document{Spec: req.Spec, Ext: &req.Ext}); err != nil {
-		var te *json.UnmarshalTypeError
-		if errors.As(err, &te) {
+		if te, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 			return nil, &ParseError{Field: te.Field, Err: fmt.Errorf("%s does not fit %s", te.Value, te.Type)}
 		}
 		return nil, &ParseError{Err: err}

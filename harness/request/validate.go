@@ -118,8 +118,11 @@ func (c *checker) capabilities(caps *specs.LinuxCapabilities) {
 		name  string
 		names []string
 	}{
-		{"bounding", caps.Bounding}, {"effective", caps.Effective}, {"inheritable", caps.Inheritable},
-		{"permitted", caps.Permitted}, {"ambient", caps.Ambient},
+		{"bounding", caps.Bounding},
+		{"effective", caps.Effective},
+		{"inheritable", caps.Inheritable},
+		{"permitted", caps.Permitted},
+		{"ambient", caps.Ambient},
 	} {
 		for j, n := range s.names {
 			b, err := CapSet(s.names[j : j+1])

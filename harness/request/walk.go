@@ -179,8 +179,8 @@ func fold(s string) string {
 }
 
 func (f *fields) add(t reflect.Type) {
-	for i := range t.NumField() {
-		sf := t.Field(i)
+	for sf := range t.Fields() {
+		sf := sf
 		name, _, _ := strings.Cut(sf.Tag.Get("json"), ",")
 		if sf.Anonymous && name == "" {
 			f.add(indirect(sf.Type))

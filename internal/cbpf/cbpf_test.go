@@ -96,8 +96,7 @@ func TestValidateRefuses(t *testing.T) {
 			if !errors.Is(err, ErrInvalid) {
 				t.Fatalf("got %v", err)
 			}
-			var e *Error
-			if !errors.As(err, &e) {
+			if _, ok := errors.AsType[*Error](err); !ok {
 				t.Fatalf("%T is not an *Error", err)
 			}
 		})

@@ -62,7 +62,7 @@ const (
 	Store    = ClassST            // M[K] = A
 	StoreX   = ClassSTX           // M[K] = X
 
-	AddK = ClassALU | 0x00
+	AddK = ClassALU // | 0x00
 	SubK = ClassALU | 0x10
 	MulK = ClassALU | 0x20
 	DivK = ClassALU | 0x30
@@ -83,7 +83,7 @@ const (
 	RshX = RshK | SourceX
 	XorX = XorK | SourceX
 
-	Jump       = ClassJMP | 0x00 // always, by K
+	Jump       = ClassJMP // | 0x00: always, by K
 	JumpEqual  = ClassJMP | 0x10
 	JumpGT     = ClassJMP | 0x20 // unsigned
 	JumpGE     = ClassJMP | 0x30 // unsigned
@@ -96,7 +96,7 @@ const (
 	ReturnK = ClassRET
 	ReturnA = ClassRET | 0x10
 
-	TAX = ClassMISC | 0x00
+	TAX = ClassMISC // | 0x00
 	TXA = ClassMISC | 0x80
 )
 

@@ -27,31 +27,47 @@ func Caller() *posture.Posture {
 		UserNS: posture.UserNS{Parent: zero, UIDMap: whole, GIDMap: whole, Setgroups: posture.Known(true), OwnerUID: zero},
 		UTS:    posture.UTS{Hostname: posture.Known("host"), Domainname: posture.Known("(none)")},
 		Time:   posture.TimeOffsets{Monotonic: posture.Known[int64](0), Boottime: posture.Known[int64](0)},
-		IDs: posture.IDs{UID: zero, EUID: zero, SUID: zero, FSUID: zero, GID: zero, EGID: zero, SGID: zero, FSGID: zero,
-			Groups: posture.Known([]uint32{0, 4})},
-		Capabilities: posture.Capabilities{Bounding: posture.Known(AllCaps), Permitted: posture.Known(AllCaps),
-			Effective: posture.Known(AllCaps), Inheritable: posture.Known[posture.CapSet](0), Ambient: posture.Known[posture.CapSet](0)},
-		Privilege: posture.Privilege{NoNewPrivs: posture.Known(false), Securebits: zero, Dumpable: posture.Known[uint32](1),
-			Pdeathsig: zero, Personality: zero, LoginUID: posture.Known(^uint32(0)), SessionID: posture.Known(^uint32(0)), SpecFlags: zero},
+		IDs: posture.IDs{
+			UID: zero, EUID: zero, SUID: zero, FSUID: zero, GID: zero, EGID: zero, SGID: zero, FSGID: zero,
+			Groups: posture.Known([]uint32{0, 4}),
+		},
+		Capabilities: posture.Capabilities{
+			Bounding: posture.Known(AllCaps), Permitted: posture.Known(AllCaps),
+			Effective: posture.Known(AllCaps), Inheritable: posture.Known[posture.CapSet](0), Ambient: posture.Known[posture.CapSet](0),
+		},
+		Privilege: posture.Privilege{
+			NoNewPrivs: posture.Known(false), Securebits: zero, Dumpable: posture.Known[uint32](1),
+			Pdeathsig: zero, Personality: zero, LoginUID: posture.Known(^uint32(0)), SessionID: posture.Known(^uint32(0)), SpecFlags: zero,
+		},
 		Seccomp:  posture.Seccomp{Mode: zero, Count: zero, Filters: posture.Known[[]posture.Filter](nil)},
 		Landlock: posture.Landlock{Layers: zero},
-		Cgroup: posture.Cgroup{V2: posture.Known[uint64](100),
-			V1: posture.Known([]posture.CgroupV1{{Controller: "cpu", ID: 11}, {Controller: "memory", ID: 12}})},
+		Cgroup: posture.Cgroup{
+			V2: posture.Known[uint64](100),
+			V1: posture.Known([]posture.CgroupV1{{Controller: "cpu", ID: 11}, {Controller: "memory", ID: 12}}),
+		},
 		Rlimits: posture.Known(limits),
 		OOM:     posture.OOM{ScoreAdj: posture.Known[int32](0), ScoreAdjMin: posture.Known[int32](0)},
-		Sched: posture.Sched{Policy: zero, Nice: posture.Known[int32](0), RTPriority: zero, ResetOnFork: posture.Known(false),
-			Affinity: posture.Known([]uint64{0xf}), IOPrio: zero, TimerSlack: posture.Known[uint64](50000), CoreCookie: posture.Known[uint64](0)},
+		Sched: posture.Sched{
+			Policy: zero, Nice: posture.Known[int32](0), RTPriority: zero, ResetOnFork: posture.Known(false),
+			Affinity: posture.Known([]uint64{0xf}), IOPrio: zero, TimerSlack: posture.Known[uint64](50000), CoreCookie: posture.Known[uint64](0),
+		},
 		Signals: posture.Signals{Blocked: posture.Known[uint64](1 << 16), Ignored: posture.Known[uint64](1 << 12), Pending: posture.Known[uint64](0)},
-		Process: posture.Process{PID: posture.Known[uint32](900), PIDInside: posture.Known[uint32](900), Parent: posture.Known[uint32](800),
+		Process: posture.Process{
+			PID: posture.Known[uint32](900), PIDInside: posture.Known[uint32](900), Parent: posture.Known[uint32](800),
 			Tracer: zero, Session: posture.Known[uint32](700), Group: posture.Known[uint32](701), SessionLeader: posture.Known(true),
-			TTY: posture.Known(posture.TTY{Major: 136, Minor: 3}), Subreaper: posture.Known(true), Threads: posture.Known[uint32](9)},
-		FS: posture.FS{Umask: posture.Known[uint32](0o022), Root: posture.Known(posture.Inode{Dev: 1, Ino: 2}),
+			TTY: posture.Known(posture.TTY{Major: 136, Minor: 3}), Subreaper: posture.Known(true), Threads: posture.Known[uint32](9),
+		},
+		FS: posture.FS{
+			Umask: posture.Known[uint32](0o022), Root: posture.Known(posture.Inode{Dev: 1, Ino: 2}),
 			Cwd: posture.Known(posture.Inode{Dev: 1, Ino: 3}), CwdUnderRoot: posture.Known(true),
-			RootIsMountRoot: posture.Known(true), RootReadOnly: posture.Known(false)},
+			RootIsMountRoot: posture.Known(true), RootReadOnly: posture.Known(false),
+		},
 		Files:    posture.Known(posture.Files{Open: []posture.File{{FD: 0}, {FD: 7}}}),
 		Keyrings: posture.Keyrings{Session: posture.Known[int32](0x1234), Process: posture.Known[int32](5), Thread: posture.Known[int32](6)},
-		Exec: posture.Exec{Exe: posture.Known(posture.Inode{Dev: 1, Ino: 99}), ExeNlink: posture.Known[uint32](0), Comm: posture.Known("agent"),
-			Args: posture.Known([]string{"agent"}), Env: posture.Known([]string{"SECRET=1"}), Secure: posture.Known(false), ForkNoExec: posture.Known(false)},
+		Exec: posture.Exec{
+			Exe: posture.Known(posture.Inode{Dev: 1, Ino: 99}), ExeNlink: posture.Known[uint32](0), Comm: posture.Known("agent"),
+			Args: posture.Known([]string{"agent"}), Env: posture.Known([]string{"SECRET=1"}), Secure: posture.Known(false), ForkNoExec: posture.Known(false),
+		},
 	}
 }
 
