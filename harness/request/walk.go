@@ -180,7 +180,6 @@ func fold(s string) string {
 
 func (f *fields) add(t reflect.Type) {
 	for sf := range t.Fields() {
-		sf := sf
 		name, _, _ := strings.Cut(sf.Tag.Get("json"), ",")
 		if sf.Anonymous && name == "" {
 			f.add(indirect(sf.Type))
