@@ -2,6 +2,7 @@ package harness
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -30,6 +31,40 @@ type held struct {
 
 	mounts    []*mountinfo.Info
 	mountsErr error
+	// before counts the mounts at each point before the workload's own were
+	// made; nil if that is not known.
+	before map[string]int
+}
+
+// mountsBefore looks at the mount table that the workload's begins as a copy
+// of, so that a mount that was there already is not taken for a new one.
+func (h *held) mountsBefore(asked bool) {
+	table := "/proc/self/mountinfo"
+	for _, n := range h.cfg.Namespaces {
+		if n.Kind != checkpoint.Mnt {
+			continue
+		}
+		if n.PID > 0 {
+			table = "/proc/" + strconv.Itoa(n.PID) + "/mountinfo"
+		}
+		asked = asked && n.Path == ""
+	}
+	if !asked {
+		return
+	}
+	f, err := os.Open(table)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	list, err := mountinfo.GetMountsFromReader(f, nil)
+	if err != nil {
+		return
+	}
+	h.before = make(map[string]int, len(list))
+	for _, m := range list {
+		h.before[m.Mountpoint]++
+	}
 }
 
 func (h *held) gather(beyond []oracle.Beyond) []Evidence {
@@ -87,17 +122,14 @@ func (h *held) mount(want specs.Mount) (any, bool, string, error) {
 	if h.mountsErr != nil {
 		return nil, false, "", h.mountsErr
 	}
-	target := filepath.Clean("/" + want.Destination)
-	var m *mountinfo.Info
-	for _, i := range h.mounts {
-		if i.Mountpoint == target {
-			m = i
-		}
-	}
+	m := h.mountAt(filepath.Clean("/" + want.Destination))
 	if m == nil {
 		return nil, false, "nothing is mounted there", nil
 	}
-	got := map[string]string{"type": m.FSType, "source": m.Source, "root": m.Root, "options": m.Options}
+	got := map[string]string{"type": m.FSType, "source": m.Source, "root": m.Root, "options": m.Options, "data": m.VFSOptions}
+	if !slices.Contains(want.Options, "remount") && !h.isNew(m) {
+		return got, false, "what is mounted there was there before", nil
+	}
 	has := func(o string) bool { return slices.Contains(strings.Split(m.Options, ","), o) }
 	bind := slices.Contains(want.Options, "bind") || slices.Contains(want.Options, "rbind")
 	if bind {
@@ -105,7 +137,7 @@ func (h *held) mount(want specs.Mount) (any, bool, string, error) {
 		if err := unix.Stat(want.Source, &st); err != nil {
 			return nil, false, "", err
 		}
-		if err := unix.Stat(h.proc("root")+target, &at); err != nil {
+		if err := unix.Stat(h.proc("root")+m.Mountpoint, &at); err != nil {
 			return nil, false, "", err
 		}
 		if st.Dev != at.Dev || st.Ino != at.Ino {
@@ -115,18 +147,170 @@ func (h *held) mount(want specs.Mount) (any, bool, string, error) {
 		return got, false, "the file system is of another type", nil
 	}
 	for _, o := range want.Options {
-		switch o {
-		case "ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime":
+		switch kind := strings.TrimPrefix(o, "r"); {
+		case slices.Contains(restrictions, o):
 			if !has(o) {
 				return got, false, o + " is not in force", nil
 			}
-		case "rw":
+		case o == "rw":
 			if has("ro") {
 				return got, false, "it is read-only", nil
+			}
+		case slices.Contains(grants, o):
+		case slices.Contains(propagationTypes, kind):
+			if p := propagationOf(m); !propagates(kind, p) {
+				return got, false, "its propagation is " + p, nil
+			}
+		case !bind: // a bind mount has no data of its own
+			ok, err := h.mountData(o, m)
+			if err != nil {
+				return nil, false, "", err
+			}
+			if !ok {
+				return got, false, o + " is not in force", nil
 			}
 		}
 	}
 	return got, true, "", nil
+}
+
+// Options of mounts: those that restrain, and that are shown when in force, and
+// those that say that there is no restraint, or nothing that is shown.
+var (
+	restrictions     = []string{"ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime", "nosymfollow"}
+	grants           = []string{"defaults", "bind", "rbind", "remount", "suid", "dev", "exec", "async", "atime", "diratime", "norelatime", "strictatime", "nostrictatime", "newinstance"}
+	propagationTypes = []string{"private", "slave", "shared", "unbindable"}
+)
+
+// mountAt finds the mount that the workload finds at a path, symbolic links
+// followed inside its root.
+func (h *held) mountAt(target string) *mountinfo.Info {
+	id := -1
+	if root, err := unix.Open(h.proc("root"), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err == nil {
+		defer unix.Close(root)
+		how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT}
+		if fd, err := unix.Openat2(root, target, &how); err == nil {
+			defer unix.Close(fd)
+			var st unix.Statx_t
+			if unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &st) == nil && st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0 {
+				id = int(st.Mnt_id)
+			}
+		}
+	}
+	var m *mountinfo.Info
+	for _, i := range h.mounts {
+		if i.ID == id {
+			return i
+		}
+		if i.Mountpoint == target {
+			m = i
+		}
+	}
+	return m
+}
+
+// isNew reports whether there are as many mounts more at m's place as were
+// asked for.
+func (h *held) isNew(m *mountinfo.Info) bool {
+	if h.before == nil {
+		return true
+	}
+	n := 0
+	for _, i := range h.mounts {
+		if i.Mountpoint == m.Mountpoint {
+			n++
+		}
+	}
+	at := m.Mountpoint
+	if root := h.cfg.Root.Path; root != "" {
+		if real, err := filepath.EvalSymlinks(root); err == nil {
+			root = real
+		}
+		at = filepath.Join(root, at)
+	}
+	return n > h.before[at]
+}
+
+// mountData compares an option of the file system with what it shows.
+func (h *held) mountData(want string, m *mountinfo.Info) (bool, error) {
+	shown := strings.Split(m.VFSOptions, ",")
+	if slices.Contains(shown, want) {
+		return true, nil
+	}
+	key, value, _ := strings.Cut(want, "=")
+	got, found := "", false
+	for _, o := range shown {
+		if k, v, _ := strings.Cut(o, "="); k == key {
+			got, found = v, true
+		}
+	}
+	switch key {
+	case "size", "nr_blocks", "nr_inodes":
+		if strings.HasSuffix(value, "%") {
+			break
+		}
+		return found && sameLimit(strings.ToLower(value), got), nil
+	case "mode", "ptmxmode":
+		n, err := strconv.ParseUint(value, 8, 32)
+		if err != nil {
+			break
+		}
+		if !found && m.FSType == "tmpfs" {
+			return n == 0o1777, nil // the default is not shown
+		}
+		g, err := strconv.ParseUint(got, 8, 32)
+		return err == nil && g == n, nil
+	case "hidepid":
+		words := map[string]string{"0": "off", "1": "noaccess", "2": "invisible", "4": "ptraceable"}
+		for n, word := range words {
+			if value == n || value == word {
+				return got == n || got == word || !found && n == "0", nil
+			}
+		}
+	case "uid", "gid": // shown as the initial user namespace has them
+		id := uint64(0)
+		if found {
+			id, _ = strconv.ParseUint(got, 10, 32)
+		}
+		n, err := strconv.ParseUint(value, 10, 32)
+		if err != nil {
+			break
+		}
+		return h.hostID(uint32(n), key == "uid") == id, nil
+	}
+	return false, fmt.Errorf("the file system does not show whether %q is in force", want)
+}
+
+// hostID is an id of the workload as the host has it.
+func (h *held) hostID(id uint32, user bool) uint64 {
+	maps := h.cfg.GIDMap
+	if user {
+		maps = h.cfg.UIDMap
+	}
+	for _, m := range maps {
+		if id >= m.Inside && id-m.Inside < m.Count {
+			return uint64(m.Outside) + uint64(id-m.Inside)
+		}
+	}
+	return uint64(id)
+}
+
+func propagationOf(m *mountinfo.Info) string {
+	switch {
+	case strings.Contains(m.Optional, "shared:"):
+		return "shared"
+	case strings.Contains(m.Optional, "master:"):
+		return "slave"
+	case strings.Contains(m.Optional, "unbindable"):
+		return "unbindable"
+	}
+	return "private"
+}
+
+// propagates: a mount without peers becomes private where a slave was asked
+// for, see mount_namespaces(7).
+func propagates(want, got string) bool {
+	return want == got || want == "slave" && got == "private"
 }
 
 func (h *held) propagation(want string) (any, bool, string, error) {
@@ -134,25 +318,10 @@ func (h *held) propagation(want string) (any, bool, string, error) {
 		return nil, false, "", h.mountsErr
 	}
 	for _, m := range h.mounts {
-		if m.Mountpoint != "/" {
-			continue
+		if m.Mountpoint == "/" {
+			got := propagationOf(m)
+			return got, propagates(strings.TrimPrefix(want, "r"), got), "", nil
 		}
-		got := "private"
-		switch {
-		case strings.Contains(m.Optional, "shared:"):
-			got = "shared"
-		case strings.Contains(m.Optional, "master:"):
-			got = "slave"
-		case strings.Contains(m.Optional, "unbindable"):
-			got = "unbindable"
-		}
-		want = strings.TrimPrefix(want, "r")
-		if want == "slave" && got == "private" {
-			// A mount without peers has no master to become a slave of, and
-			// nothing reaches it: MS_SLAVE does nothing (mount_namespaces(7)).
-			return got, true, "it has no peer that it could be a slave of", nil
-		}
-		return got, got == want, "", nil
 	}
 	return nil, false, "", fmt.Errorf("no root in the mount table")
 }
@@ -349,6 +518,37 @@ func seeLink(nl *netlink.Handle, want *checkpoint.Link) (any, bool, string, erro
 			return got, false, a.String() + " is missing", nil
 		}
 	}
+	for i := range addrs {
+		// IPv6 gives every device a link-local address by itself.
+		asked := slices.ContainsFunc(want.Addresses, func(p netip.Prefix) bool { return p.String() == list[i] })
+		if want.Kind != checkpoint.Move && !asked && !addrs[i].IP.IsLinkLocalUnicast() {
+			return got, false, list[i] + " was not asked for", nil
+		}
+	}
+	if want.Kind == checkpoint.Veth {
+		return seePeer(got, want)
+	}
+	return got, true, "", nil
+}
+
+// seePeer looks at the host's end of a pair.
+func seePeer(got map[string]any, want *checkpoint.Link) (any, bool, string, error) {
+	if want.Host == "" {
+		return got, true, "", nil
+	}
+	l, err := netlink.LinkByName(want.Host)
+	if err != nil {
+		return got, false, "there is no " + want.Host + " on the host: " + err.Error(), nil
+	}
+	addrs, err := netlink.AddrList(l, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, false, "", err
+	}
+	for _, a := range want.HostAddresses {
+		if !slices.ContainsFunc(addrs, func(x netlink.Addr) bool { return x.IPNet.String() == a.String() }) {
+			return got, false, "on the host " + a.String() + " is missing", nil
+		}
+	}
 	return got, true, "", nil
 }
 
@@ -356,6 +556,14 @@ func seeRoute(nl *netlink.Handle, want *checkpoint.Route) (any, bool, string, er
 	routes, err := nl.RouteList(nil, netlink.FAMILY_ALL)
 	if err != nil {
 		return nil, false, "", err
+	}
+	link := 0
+	if want.Link != "" {
+		l, err := nl.LinkByName(want.Link)
+		if err != nil {
+			return nil, false, "there is no such device: " + err.Error(), nil
+		}
+		link = l.Attrs().Index
 	}
 	var got []string
 	holds := false
@@ -366,7 +574,7 @@ func seeRoute(nl *netlink.Handle, want *checkpoint.Route) (any, bool, string, er
 			dst = r.Dst != nil && r.Dst.String() == want.Destination.Masked().String()
 		}
 		gw := !want.Gateway.IsValid() || r.Gw.String() == want.Gateway.String()
-		holds = holds || dst && gw
+		holds = holds || dst && gw && (link == 0 || r.LinkIndex == link)
 	}
 	return got, holds, "", nil
 }

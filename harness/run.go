@@ -33,6 +33,7 @@ type Runner struct {
 	children *probes.Children
 	release  func()
 	machine  *machine
+	expected oracle.Cache
 
 	// ProbesErr says why there is no observer; every verdict is then unknown.
 	ProbesErr error
@@ -189,13 +190,19 @@ func (l *launch) run(ctx context.Context) (*Case, error) {
 // inSteps stops at the checkpoint, to look at what only the parked workload
 // shows.
 func (l *launch) inSteps(ctx context.Context, beyond []oracle.Beyond) (*checkpoint.Workload, error) {
+	h := held{cfg: l.cfg, own: len(l.req.Ext.Cgroup.Limits)}
+	h.mountsBefore(len(l.req.Spec.Mounts) > 0)
 	w, err := l.r.launcher.Spawn(ctx, l.launched, l.opts)
 	if err != nil {
 		return nil, err
 	}
-	h := held{pid: w.HostPID(), cfg: l.cfg, own: len(l.req.Ext.Cgroup.Limits)}
+	h.pid = w.HostPID()
 	l.evidence = h.gather(beyond)
+	root := l.facts.Root
 	l.resolve("/proc/" + strconv.Itoa(w.HostPID()) + "/root")
+	if l.cfg.Root.Path != "" {
+		l.facts.Root = root // what was asked for, not where the workload is
+	}
 	l.cgroups()
 	if l.r.parked != nil {
 		l.r.parked(w)
@@ -236,7 +243,8 @@ func (l *launch) judge(w *checkpoint.Workload, res checkpoint.Result) (*Case, er
 		l.facts.PID = posture.Known(uint32(rec.TGID))
 		l.meta.Workload.PID = insidePID(snaps)
 	}
-	exp := oracle.Expect(l.req, caller, l.r.machine.features(l)).With(&l.facts)
+	features := l.r.machine.features(l)
+	exp := l.r.expected.Expect(l.req, caller, &features).With(&l.facts)
 	result := Judge(exp, snaps, l.evidence, lost)
 	if err != nil && result.Verdict == Unknown {
 		cause := EvidenceLost
