@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/holdshort/holdshort/checkpoint"
 	"github.com/holdshort/holdshort/harness/oracle"
@@ -99,6 +100,8 @@ func (s *sabotage) run(t *testing.T, r *Runner) {
 	if c.Verdict != Constrained {
 		t.Fatalf("control: verdict %s; want constrained\n%s", c.Verdict, text(c))
 	}
+	settle()
+	defer settle()
 	r.tamper = s.tamper
 	if s.parked != nil {
 		r.parked = func(w *checkpoint.Workload) { s.parked(t, r, w) }
@@ -128,6 +131,20 @@ func (s *sabotage) judge(t *testing.T, c *Case) {
 	}
 	if t.Failed() {
 		t.Logf("\n%s", text(c))
+	}
+}
+
+// hostLink begins the names of the host's ends of pairs.
+var hostLink = "hs" + strconv.Itoa(os.Getpid()%100000)
+
+// settle waits until the pairs of the last launch are gone, which the kernel
+// takes down after the last process of their namespace has ended.
+func settle() {
+	for range 500 {
+		if left, _ := filepath.Glob("/sys/class/net/" + hostLink + "*"); len(left) == 0 {
+			return
+		}
+		time.Sleep(5 * time.Millisecond) //nolint:forbidigo // the kernel has no event for the end of a namespace
 	}
 }
 
