@@ -27,9 +27,14 @@ func (p *plan) seccompEarly() bool {
 	return c.UID.Set && c.UID.Value != 0
 }
 
-// compiled filters by digest of their policy: a campaign launches the same few
-// thousands of times.
-var compiled sync.Map
+// compiled keeps filters by digest of their policy: many launches have the same
+// few. A campaign that never repeats one must not fill the memory with them.
+var compiled struct {
+	sync.Mutex
+	filters map[seccomp.Digest]*filter
+}
+
+const maxCompiled = 256
 
 type filter struct {
 	program *seccomp.Program
@@ -39,10 +44,13 @@ type filter struct {
 
 func compileFilter(policy *seccomp.Policy) *filter {
 	digest := policy.Digest()
-	if f, ok := compiled.Load(digest); ok {
-		return f.(*filter)
+	compiled.Lock()
+	f := compiled.filters[digest]
+	compiled.Unlock()
+	if f != nil {
+		return f
 	}
-	f := &filter{}
+	f = &filter{}
 	f.program, f.err = policy.Compile(seccomp.Options{})
 	if f.err == nil {
 		for _, in := range f.program.Instructions {
@@ -51,7 +59,12 @@ func compileFilter(policy *seccomp.Policy) *filter {
 			f.bytes = binary.NativeEndian.AppendUint32(f.bytes, in.K)
 		}
 	}
-	compiled.Store(digest, f)
+	compiled.Lock()
+	if compiled.filters == nil || len(compiled.filters) >= maxCompiled {
+		compiled.filters = make(map[seccomp.Digest]*filter)
+	}
+	compiled.filters[digest] = f
+	compiled.Unlock()
 	return f
 }
 
