@@ -254,6 +254,9 @@ func (l *launch) judge(w *checkpoint.Workload, res checkpoint.Result) (*Case, er
 		}
 		result.doubt(cause, err.Error())
 	}
+	if !res.Ran && result.Verdict == Unknown {
+		result.Reasons = append([]string{"the workload was " + res.String()}, result.Reasons...)
+	}
 	return &Case{Result: result, Meta: l.meta, Launch: res}, nil
 }
 
