@@ -337,7 +337,11 @@ func wantFromProc(t *testing.T, pid int, strange bool, says told) map[string]str
 		want["rlimits."+name] = strings.TrimSpace(line[26:47]) + "/" + strings.TrimSpace(line[47:68])
 	}
 	want["oom.score_adj"] = strings.TrimSpace(procFile(t, pid, "oom_score_adj"))
-	want["oom.score_adj_min"] = strings.TrimSpace(procFile(t, os.Getpid(), "oom_score_adj")) // inherited, nobody lowered it
+	// Who writes the value with CAP_SYS_RESOURCE sets the floor too.
+	want["oom.score_adj_min"] = "0"
+	if c, err := strconv.ParseUint(status["CapBnd"], 16, 64); err == nil && c>>unix.CAP_SYS_RESOURCE&1 != 0 {
+		want["oom.score_adj_min"] = want["oom.score_adj"]
+	}
 
 	sa, err := unix.SchedGetAttr(pid, 0)
 	if err != nil {

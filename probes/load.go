@@ -82,10 +82,27 @@ func load(ringBytes, maxWatches int, portable bool, facts *kernelFacts) (*object
 
 	var coll *ebpf.Collection
 	o := &objects{}
-	if !portable {
-		coll, err = open(bpf.LoadDirect, nil, all)
+	choose := func() (direct bool) {
+		if !portable {
+			if coll, err = open(bpf.LoadDirect, nil, all); err == nil {
+				return true
+			}
+		}
+		// An old kernel, or one that refuses typed access.
+		coll, err = open(bpf.LoadProbes, nil, all)
+		return false
 	}
-	if coll != nil {
+	if o.direct = choose(); errors.Is(err, unix.EPERM) {
+		// Before 5.11 the memory of maps counts against RLIMIT_MEMLOCK.
+		if restore, ok := raiseMemlock(); ok {
+			defer restore()
+			o.direct = choose()
+		}
+	}
+	if err != nil {
+		return nil, explain("load the programs", err)
+	}
+	if o.direct {
 		extra, err2 := open(bpf.LoadProbes, coll.Maps, peek)
 		if err2 != nil {
 			coll.Close()
@@ -93,11 +110,6 @@ func load(ringBytes, maxWatches int, portable bool, facts *kernelFacts) (*object
 		}
 		coll.Programs[peekProgram] = extra.DetachProgram(peekProgram)
 		extra.Close()
-		o.direct = true
-	} else if coll, err = open(bpf.LoadProbes, nil, all); err != nil {
-		// An old kernel, or one that refuses typed access: every kernel
-		// that refuses this too cannot be observed.
-		return nil, explain("load the programs", err)
 	}
 	for i := range slots {
 		if err := coll.Maps["free_slots"].Update(nil, uint32(i), ebpf.UpdateAny); err != nil {
@@ -109,6 +121,20 @@ func load(ringBytes, maxWatches int, portable bool, facts *kernelFacts) (*object
 	o.counters, o.landlock = coll.Variables["counters"], coll.Variables["landlock_offset"]
 	o.waiters = coll.Variables["waiters"]
 	return o, nil
+}
+
+// raiseMemlock lifts the limit on locked memory while programs are loaded. A
+// process that is started meanwhile inherits it, which is why it is done only
+// after a refusal and not kept.
+func raiseMemlock() (restore func(), ok bool) {
+	var was unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_MEMLOCK, &was) != nil || was.Cur == unix.RLIM_INFINITY {
+		return nil, false
+	}
+	if unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}) != nil {
+		return nil, false
+	}
+	return func() { _ = unix.Setrlimit(unix.RLIMIT_MEMLOCK, &was) }, true
 }
 
 // controllers reads the names of the cgroup subsystems from the kernel's enum

@@ -42,16 +42,6 @@ struct {
 	__type(value, struct watch);
 } parents SEC(".maps");
 
-/* Buffers, and the queue of those that are free. Not one per CPU: from 7.0 on
- * tracepoint programs may be preempted, and then two tasks would share one.
- */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, struct slot);
-} slots SEC(".maps");
-
 struct {
 	__uint(type, BPF_MAP_TYPE_QUEUE);
 	__uint(max_entries, 1);
@@ -172,34 +162,45 @@ INLINE void disarm(struct watch *w)
 	}
 }
 
-NOINLINE int fill(struct slot *s, struct task_struct *t, u32 opts)
+SNAP(snap_zero)
 {
-	s->used = 0;
-	if (opts & OPT_BODY) {
-		volatile u64 *words = (u64 *)&s->e.core; /* volatile: or it becomes a call of memset */
+	volatile u64 *words = (u64 *)&s->e.core; /* volatile: or it becomes a call of memset */
 
-		for (u32 i = 0; i < sizeof(struct core) / 8; i++)
-			words[i] = 0;
-		s->e.head.flags |= HEAD_BODY;
-		snap_files(s, t);
-		snap_groups(s, t);
-		snap_ns(s, t);
-		snap_cred(s, t);
-		snap_seccomp(s, t);
-		snap_task(s, t);
-		snap_signal(s, t);
-		snap_process(s, t);
-		snap_cgroup(s, t);
-		snap_fs(s, t);
-		snap_mm(s, t);
-		if (opts & OPT_ARGS)
-			snap_args(s);
-		if (opts & OPT_CODE) {
-			s->e.head.flags |= HEAD_CODE;
-			snap_code(s);
-		}
-	}
+	for (u32 i = 0; i < sizeof(struct core) / 8; i++)
+		words[i] = 0;
 	return 0;
+}
+
+INLINE void fill(struct slot *s, u32 index, struct task_struct *t, u32 opts)
+{
+	u64 task = TASK_ARG(t);
+
+	s->used = 0;
+	if (!(opts & OPT_BODY))
+		return;
+	s->e.head.flags |= HEAD_BODY;
+	snap_zero(index, task);
+	snap_files(index, task);
+	snap_groups(index, task);
+	snap_ns(index, task);
+	snap_cred(index, task);
+	snap_userns(index, task);
+	snap_landlock(index, task);
+	snap_seccomp(index, task);
+	snap_task(index, task);
+	snap_signal(index, task);
+	snap_process(index, task);
+	snap_cgroup(index, task);
+	snap_fs(index, task);
+	snap_top(index, task);
+	snap_cwd(index, task);
+	snap_mm(index, task);
+	if (opts & OPT_ARGS)
+		snap_args(index, task);
+	if (opts & OPT_CODE) {
+		s->e.head.flags |= HEAD_CODE;
+		snap_code(index, task);
+	}
 }
 
 INLINE struct slot *take_slot(u32 *index)
@@ -276,7 +277,7 @@ NOINLINE int emit(struct watch *w, struct task_struct *t, u32 at, u32 opts, u64 
 	h->exec = w->execs;
 	h->lost = w->lost;
 	h->cpu = bpf_get_smp_processor_id();
-	fill(s, t, opts);
+	fill(s, index, t, opts);
 	send(s, index, w);
 	return 0;
 }
@@ -501,7 +502,7 @@ int on_fork(struct raw_args *ctx)
 	h->exec = 0;
 	h->lost = w->lost;
 	h->cpu = bpf_get_smp_processor_id();
-	fill(s, parent, root && (w->flags & WATCH_CALLER) ? OPT_BODY | OPT_CODE : 0);
+	fill(s, index, parent, root && (w->flags & WATCH_CALLER) ? OPT_BODY | OPT_CODE : 0);
 	send(s, index, w);
 	return 0;
 }
@@ -629,7 +630,7 @@ int on_peek(struct raw_args *ctx)
 		bpf_probe_read_kernel(&h->exec, sizeof(h->exec), &sig->live);
 	}
 	h->cpu = bpf_get_smp_processor_id();
-	fill(s, t, found ? opts & OPT_BODY ? opts : 0 : 0);
+	fill(s, index, t, found ? opts & OPT_BODY ? opts : 0 : 0);
 	if (found && (opts & OPT_BLOB)) {
 		const struct cred *cred = NULL;
 		void *blob = NULL;

@@ -63,4 +63,41 @@ INLINE void read_bytes(struct slot *s, u64 group, void *dst, u32 size, const voi
 		(dst) = bits_;                                                                        \
 	} while (0)
 
+/* Buffers, and the queue of those that are free. Not one per CPU: from 7.0 on
+ * tracepoint programs may be preempted, and then two tasks would share one.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct slot);
+} slots SEC(".maps");
+
+/* SNAP defines a part of the snapshot as a global function: the verifier walks
+ * it once, by itself, whoever calls it. As static functions the parts took more
+ * than a million steps on 6.1. Such a function can only be given numbers, so it
+ * looks up the buffer itself, and takes the current task or, where tasks are
+ * not read through typed pointers, the address that it is given.
+ */
+#define SNAP(name)                                                            \
+	INLINE int name##_part(struct slot *s, struct task_struct *t);        \
+	__attribute__((noinline)) int name(u32 index, u64 task)               \
+	{                                                                     \
+		/* or the compiler leaves the argument out */                 \
+		asm volatile("" : "+r"(task));                                \
+		struct slot *s = bpf_map_lookup_elem(&slots, &index);         \
+		struct task_struct *t = SNAP_TASK(task);                      \
+                                                                              \
+		return s ? name##_part(s, t) : 0;                             \
+	}                                                                     \
+	INLINE int name##_part(struct slot *s, struct task_struct *t)
+
+#ifdef HS_DIRECT
+#define SNAP_TASK(task) bpf_get_current_task_btf()
+#define TASK_ARG(t) 0
+#else
+#define SNAP_TASK(task) ((void *)(task))
+#define TASK_ARG(t) ((u64)(t))
+#endif
+
 #endif

@@ -17,12 +17,22 @@ INLINE struct mount *real_mount(struct vfsmount *m)
 	return (struct mount *)((u8 *)m - field_offset(base->mnt));
 }
 
-NOINLINE int snap_cwd(struct slot *s, struct fs_struct *fs)
+/* MARK is an instruction that does nothing, different in each place. Without it
+ * the compiler lets both ways through the loop below end in one common call,
+ * and 6.1 takes the step from a call into a loop for an endless one ("back-edge").
+ */
+#define MARK(var, op) asm volatile("%0 " op " 0" : "+r"(var))
+
+SNAP(snap_cwd)
 {
 	struct core *c = &s->e.core;
+	struct fs_struct *fs = NULL;
 	struct vfsmount *root_mnt = NULL, *mnt = NULL;
 	struct dentry *root = NULL, *d = NULL;
 
+	READ(s, FAIL_FS, fs, &t->fs);
+	if (!fs)
+		return 0;
 	READ(s, FAIL_FS, root_mnt, &fs->root.mnt);
 	READ(s, FAIL_FS, root, &fs->root.dentry);
 	READ(s, FAIL_FS, mnt, &fs->pwd.mnt);
@@ -79,6 +89,7 @@ NOINLINE int snap_cwd(struct slot *s, struct fs_struct *fs)
 			}
 			PREAD(s, FAIL_FS, at, &m->mnt_mountpoint);
 			at_mnt = (u64)&parent->mnt;
+			MARK(at, "+=");
 			continue;
 		}
 		PREAD(s, FAIL_FS, up, &here->d_parent);
@@ -87,6 +98,7 @@ NOINLINE int snap_cwd(struct slot *s, struct fs_struct *fs)
 			return 0;
 		}
 		at = (u64)up;
+		MARK(at, "|=");
 	}
 	return 0;
 }
@@ -94,18 +106,30 @@ NOINLINE int snap_cwd(struct slot *s, struct fs_struct *fs)
 /* Is root the top of the mount namespace? Its mount is then the namespace's
  * first one or lies, perhaps in several layers, on the root of that.
  */
-NOINLINE int snap_top(struct slot *s, struct task_struct *t, struct vfsmount *mnt)
+SNAP(snap_top)
 {
 	struct core *c = &s->e.core;
-	struct mount *m = real_mount(mnt), *parent = NULL;
-	struct dentry *top = NULL, *at = NULL;
+	struct fs_struct *fs = NULL;
+	struct vfsmount *mnt = NULL;
+	struct dentry *root = NULL, *top = NULL, *at = NULL;
+	struct mount *m, *parent = NULL;
 	struct mnt_namespace *ns = NULL;
 	struct nsproxy *p = NULL;
 	u64 first = 0;
 
+	READ(s, FAIL_FS, fs, &t->fs);
+	if (!fs)
+		return 0;
+	READ(s, FAIL_FS, root, &fs->root.dentry);
+	READ(s, FAIL_FS, mnt, &fs->root.mnt);
+	NEED(s, FAIL_FS, mnt);
+	READ(s, FAIL_FS, top, &mnt->mnt_root);
+	if (top != root)
+		return 0;
 	READ(s, FAIL_FS, p, &t->nsproxy);
 	if (!p)
 		return 0;
+	m = real_mount(mnt);
 	READ(s, FAIL_FS, ns, &p->mnt_ns);
 	NEED(s, FAIL_FS, ns);
 	READ(s, FAIL_FS, first, &ns->root);
@@ -136,11 +160,11 @@ NOINLINE int snap_top(struct slot *s, struct task_struct *t, struct vfsmount *mn
 		READ(s, group, device, &sb_->s_dev);           \
 	} while (0)
 
-NOINLINE int snap_fs(struct slot *s, struct task_struct *t)
+SNAP(snap_fs)
 {
 	struct core *c = &s->e.core;
 	struct fs_struct *fs = NULL;
-	struct dentry *d = NULL, *top = NULL;
+	struct dentry *d = NULL;
 	struct inode *ino = NULL;
 	struct super_block *sb = NULL;
 	struct vfsmount *mnt = NULL;
@@ -173,17 +197,15 @@ NOINLINE int snap_fs(struct slot *s, struct task_struct *t)
 	READ(s, FAIL_FS, sflags, &sb->s_flags);
 	if ((flags & MNT_READONLY) || (sflags & SB_RDONLY))
 		c->have |= HAVE_ROOT_RO;
-	READ(s, FAIL_FS, top, &mnt->mnt_root);
-	if (top == d)
-		snap_top(s, t, mnt);
-	snap_cwd(s, fs);
 	return 0;
 }
 
 #ifdef HS_DIRECT
 #define MAX_TURNS 32768
+#define FD_TURN NOINLINE
 #else
 #define MAX_TURNS 160
+#define FD_TURN INLINE
 #endif
 
 INLINE u32 count_bits(u64 v)
@@ -247,7 +269,7 @@ struct fd_walk {
  * Position and count live in memory and not in registers: so the verifier sees
  * every turn in the same state and does not multiply the cases.
  */
-NOINLINE int fd_turn(u32 turn, struct fd_walk *x)
+FD_TURN int fd_turn(u32 turn, struct fd_walk *x)
 {
 	struct slot *s = x->s;
 	struct core *c = &s->e.core;
@@ -304,7 +326,7 @@ NOINLINE int fd_turn(u32 turn, struct fd_walk *x)
 }
 
 /* The descriptors, in order, into the tail. */
-NOINLINE int snap_files(struct slot *s, struct task_struct *t)
+SNAP(snap_files)
 {
 	struct core *c = &s->e.core;
 	struct files_struct *files = NULL;
@@ -342,7 +364,7 @@ NOINLINE int snap_files(struct slot *s, struct task_struct *t)
 #define AT_ENTRY_ADDR 9
 #define AT_SECURE_FLAG 23
 
-NOINLINE int snap_mm(struct slot *s, struct task_struct *t)
+SNAP(snap_mm)
 {
 	struct core *c = &s->e.core;
 	struct mm_struct *mm = NULL;
@@ -422,7 +444,7 @@ NOINLINE int snap_mm(struct slot *s, struct task_struct *t)
 /* Argument and environment bytes. Reading user memory here cannot fault pages
  * in: right after exec they are present, later they may have been swapped out.
  */
-NOINLINE int snap_args(struct slot *s)
+SNAP(snap_args)
 {
 	struct core *c = &s->e.core;
 	u64 len;

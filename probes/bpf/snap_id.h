@@ -24,7 +24,7 @@ volatile s32 landlock_offset = -1;
 	} while (0)
 #define PUT_NS(s, slot_no, pointer) PUT_NS_WITH(READ, s, slot_no, pointer)
 
-NOINLINE int snap_ns(struct slot *s, struct task_struct *t)
+SNAP(snap_ns)
 {
 	struct core *c = &s->e.core;
 	struct nsproxy *p = NULL;
@@ -115,19 +115,25 @@ INLINE void snap_map(struct slot *s, struct uid_gid_map *m, struct extent *to, u
 	} else {
 		struct uid_gid_extent *forward = NULL;
 
-		READ(s, FAIL_USERNS, forward, &m->forward);
+		PREAD(s, FAIL_USERNS, forward, &m->forward); /* a union: older verifiers see only its first side */
 		if (n > MAX_EXTENTS)
 			n = MAX_EXTENTS;
 		read_bytes(s, FAIL_USERNS, to, n * sizeof(*to), forward);
 	}
 }
 
-NOINLINE int snap_userns(struct slot *s, struct user_namespace *ns)
+SNAP(snap_userns)
 {
 	struct core *c = &s->e.core;
+	const struct cred *cred = NULL;
+	struct user_namespace *ns = NULL;
 	struct user_namespace *parent = NULL;
 	unsigned long flags = 0;
 
+	READ(s, FAIL_USERNS, cred, &t->cred);
+	NEED(s, FAIL_USERNS, cred);
+	READ(s, FAIL_USERNS, ns, &cred->user_ns);
+	NEED(s, FAIL_USERNS, ns);
 	READ(s, FAIL_USERNS, c->ns[NS_USER].inum, &ns->ns.inum);
 	READ(s, FAIL_USERNS, c->ns[NS_USER].level, &ns->level);
 	READ(s, FAIL_USERNS, c->userns_owner, &ns->owner);
@@ -141,14 +147,17 @@ NOINLINE int snap_userns(struct slot *s, struct user_namespace *ns)
 	return 0;
 }
 
-NOINLINE int snap_landlock(struct slot *s, const struct cred *cred)
+SNAP(snap_landlock)
 {
 	struct core *c = &s->e.core;
+	const struct cred *cred = NULL;
 	void *blob = NULL, *domain = NULL;
 	s32 off = landlock_offset;
 
 	if (off < 0 || off > 4096)
 		return 0;
+	READ(s, FAIL_LANDLOCK, cred, &t->cred);
+	NEED(s, FAIL_LANDLOCK, cred);
 	READ(s, FAIL_LANDLOCK, blob, &cred->security);
 	NEED(s, FAIL_LANDLOCK, blob);
 	read_bytes(s, FAIL_LANDLOCK, &domain, sizeof(domain), (u8 *)blob + off);
@@ -173,18 +182,17 @@ INLINE void snap_key(struct slot *s, struct key *k, u32 *serial)
 		READ(s, FAIL_KEYS, *serial, &k->serial);
 }
 
-NOINLINE int snap_cred(struct slot *s, struct task_struct *t)
+SNAP(snap_cred)
 {
 	struct core *c = &s->e.core;
 	const struct cred *cred = NULL;
-	struct user_namespace *ns = NULL;
 
 	/* The objective credentials (real_cred) are what others act upon, the
 	 * subjective ones (cred) what the task acts with. They only differ
 	 * inside override_creds(), where no user code runs.
 	 */
 	READ(s, FAIL_CRED, cred, &t->cred);
-	NEED(s, FAIL_CRED | FAIL_USERNS | FAIL_KEYS, cred);
+	NEED(s, FAIL_CRED | FAIL_KEYS, cred);
 	READ(s, FAIL_CRED, c->ids[0], &cred->uid);
 	READ(s, FAIL_CRED, c->ids[1], &cred->gid);
 	READ(s, FAIL_CRED, c->ids[2], &cred->suid);
@@ -194,7 +202,6 @@ NOINLINE int snap_cred(struct slot *s, struct task_struct *t)
 	READ(s, FAIL_CRED, c->ids[6], &cred->fsuid);
 	READ(s, FAIL_CRED, c->ids[7], &cred->fsgid);
 	READ(s, FAIL_CRED, c->securebits, &cred->securebits);
-	READ(s, FAIL_CRED, ns, &cred->user_ns);
 	/* Five sets in a row since 4.3 (58319057b784); one read serves both
 	 * forms of kernel_cap_t.
 	 */
@@ -220,16 +227,11 @@ NOINLINE int snap_cred(struct slot *s, struct task_struct *t)
 		snap_key(s, k, &c->key_thread);
 	}
 
-	if (ns)
-		snap_userns(s, ns);
-	else
-		c->failed |= FAIL_USERNS;
-	snap_landlock(s, cred);
 	return 0;
 }
 
 /* Supplementary groups go to the tail: most tasks have few. */
-NOINLINE int snap_groups(struct slot *s, struct task_struct *t)
+SNAP(snap_groups)
 {
 	struct core *c = &s->e.core;
 	const struct cred *cred = NULL;
@@ -259,7 +261,7 @@ NOINLINE int snap_groups(struct slot *s, struct task_struct *t)
  * it is released: so for one living task an equal address means an equal
  * filter, and its instructions need to be read only once.
  */
-NOINLINE int snap_seccomp(struct slot *s, struct task_struct *t)
+SNAP(snap_seccomp)
 {
 	struct core *c = &s->e.core;
 	struct seccomp_filter *f = NULL;
@@ -302,7 +304,7 @@ NOINLINE int snap_seccomp(struct slot *s, struct task_struct *t)
 /* The instructions of the filters that snap_seccomp found, in that order, as
  * far as they fit; a filter that does not fit is left out whole.
  */
-NOINLINE int snap_code(struct slot *s)
+SNAP(snap_code)
 {
 	struct core *c = &s->e.core;
 	u64 left = MAX_CODE;

@@ -9,7 +9,7 @@
 #define PIDTYPE_PGID 2
 #define PIDTYPE_SID 3
 
-NOINLINE int snap_task(struct slot *s, struct task_struct *t)
+SNAP(snap_task)
 {
 	struct core *c = &s->e.core;
 	s32 prio = 0;
@@ -73,7 +73,7 @@ INLINE u32 pid_number(struct slot *s, struct pid *p, u32 level)
 	return nr;
 }
 
-NOINLINE int snap_signal(struct slot *s, struct task_struct *t)
+SNAP(snap_signal)
 {
 	struct core *c = &s->e.core;
 	struct signal_struct *sig = NULL;
@@ -120,7 +120,7 @@ NOINLINE int snap_signal(struct slot *s, struct task_struct *t)
 	return 0;
 }
 
-NOINLINE int snap_process(struct slot *s, struct task_struct *t)
+SNAP(snap_process)
 {
 	struct core *c = &s->e.core;
 	struct signal_struct *sig = NULL;
@@ -213,7 +213,7 @@ INLINE u32 snap_v1(struct slot *s, struct css_set *set, struct cgroup *dfl, stru
 /* Cgroup memberships. A css belongs to a version 1 hierarchy when its cgroup
  * hangs in another root than the task's version 2 cgroup does.
  */
-NOINLINE int snap_cgroup(struct slot *s, struct task_struct *t)
+SNAP(snap_cgroup)
 {
 	struct core *c = &s->e.core;
 	struct css_set *set = NULL;
