@@ -487,7 +487,7 @@ func TestKilledWhileParkedIsToldSo(t *testing.T) {
 	if c.Report().Workload.Signal != int(unix.SIGKILL) {
 		t.Errorf("workload %+v", c.Report().Workload)
 	}
-	if !strings.Contains(text(c), "killed by SIGKILL while parked, before its program ran") {
+	if s := text(c); !strings.Contains(s, "killed by SIGKILL while ") || !strings.Contains(s, "before its program ran") {
 		t.Errorf("the report does not say so:\n%s", text(c))
 	}
 }
