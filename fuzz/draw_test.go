@@ -12,7 +12,7 @@ import (
 // able is a machine that can do everything.
 func able() *Machine {
 	m := &Machine{
-		Root: true, Caps: 1<<41 - 1, Bounding: 1<<41 - 1, AllCaps: 1<<41 - 1, UserNS: true, TimeNS: true, Links: true,
+		Root: true, Caps: 1<<41 - 1, Bounding: 1<<41 - 1, AllCaps: 1<<41 - 1, UserNS: true, TimeNS: true, Dummy: true, Veth: true,
 		CgroupV2: "/sys/fs/cgroup/unified", CgroupV1: map[string]string{
 			"pids": "/sys/fs/cgroup/pids", "memory": "/sys/fs/cgroup/memory", "cpu": "/sys/fs/cgroup/cpu",
 		},

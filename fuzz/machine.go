@@ -26,7 +26,8 @@ type Machine struct {
 
 	UserNS bool // a user namespace can be made
 	TimeNS bool // and one of time
-	Links  bool // network devices can be made: dummy and veth
+	Dummy  bool // network devices of these kinds can be made
+	Veth   bool
 
 	CgroupV2 string            // mount point, or empty
 	CgroupV1 map[string]string // controller to mount point
@@ -83,7 +84,10 @@ func Detect(dir string) (*Machine, error) {
 	m.UserNS = m.Root && positive("/proc/sys/user/max_user_namespaces")
 	_, err = os.Stat("/proc/self/ns/time")
 	m.TimeNS = err == nil
-	m.Links = m.Root && onThread(links) == nil
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = "probe0"
+	m.Dummy = m.Root && onThread(func() error { return makeLink(&netlink.Dummy{LinkAttrs: attrs}) }) == nil
+	m.Veth = m.Root && onThread(func() error { return makeLink(&netlink.Veth{LinkAttrs: attrs, PeerName: "probe1"}) }) == nil
 	return m, nil
 }
 
@@ -102,8 +106,8 @@ func onThread(f func() error) error {
 	return <-done
 }
 
-// links tries to make devices, in a network namespace that is then gone.
-func links() error {
+// makeLink tries to make a device, in a network namespace that is then gone.
+func makeLink(l netlink.Link) error {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		return err
 	}
@@ -112,13 +116,7 @@ func links() error {
 		return err
 	}
 	defer nl.Close()
-	attrs := netlink.NewLinkAttrs()
-	attrs.Name = "dummy9"
-	if err := nl.LinkAdd(&netlink.Dummy{LinkAttrs: attrs}); err != nil {
-		return err
-	}
-	attrs.Name = "veth9"
-	return nl.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "veth10"})
+	return nl.LinkAdd(l)
 }
 
 func (m *Machine) caps() error {

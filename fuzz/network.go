@@ -7,8 +7,6 @@ import (
 	"github.com/holdshort/holdshort/harness/request"
 )
 
-func canLink(m *Machine) bool { return m.Links }
-
 var network = []dimension{
 	{
 		name: "loopback", needs: []string{"ns net"},
@@ -16,7 +14,7 @@ var network = []dimension{
 		has:  func(r *request.Request) bool { return r.Ext.Network.LoopbackUp },
 	},
 	{
-		name: "dummy device", can: canLink, needs: []string{"ns net"},
+		name: "dummy device", can: func(m *Machine) bool { return m.Dummy }, needs: []string{"ns net"},
 		draw: func(d *drawer) {
 			l := request.Link{Kind: "dummy", Name: "dummy" + strconv.Itoa(d.in(0, 9)), Down: d.chance(30)}
 			if d.chance(60) {
@@ -30,7 +28,7 @@ var network = []dimension{
 		has: func(r *request.Request) bool { return hasLink(r, "dummy") },
 	},
 	{
-		name: "veth", can: canLink, needs: []string{"ns net"},
+		name: "veth", can: func(m *Machine) bool { return m.Veth }, needs: []string{"ns net"},
 		draw: func(d *drawer) {
 			// 198.18.0.0/15 is for benchmarks (RFC 2544): nobody's network.
 			n := 198<<24 | 18<<16 | uint32(d.index%(1<<15))<<2
