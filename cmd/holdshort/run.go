@@ -69,16 +69,16 @@ func (c *runCmd) Run(ctx context.Context, s *streams) error {
 		return usage(err)
 	}
 	defer done()
-	if c.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, c.Timeout)
-		defer cancel()
-	}
 	r, err := harness.NewRunner(context.WithoutCancel(ctx), &harness.RunnerOptions{Unobserved: c.NoVerify})
 	if err != nil {
 		return err
 	}
 	defer r.Close()
+	if c.Timeout > 0 { // of the workload, not of our own preparations
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.Timeout)
+		defer cancel()
+	}
 	cs, err := r.Run(ctx, req, opts)
 	if err != nil {
 		return classify(err)
