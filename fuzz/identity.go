@@ -2,14 +2,14 @@ package fuzz
 
 import (
 	"math/bits"
+	"strings"
 
 	"github.com/holdshort/holdshort/harness/request"
 	"github.com/moby/sys/capability"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
-	"strings"
 )
 
-func capability1(name string, of func(*specs.LinuxCapabilities) []string) dimension {
+func capabilitySet(name string, of func(*specs.LinuxCapabilities) []string) dimension {
 	return dimension{
 		name: name, needs: []string{"capabilities"},
 		has: func(r *request.Request) bool {
@@ -82,11 +82,11 @@ var identity = []dimension{
 		name: "capabilities", can: root, draw: caps,
 		has: func(r *request.Request) bool { return r.Process().Capabilities != nil },
 	},
-	capability1("capabilities, bounding", func(c *specs.LinuxCapabilities) []string { return c.Bounding }),
-	capability1("capabilities, permitted", func(c *specs.LinuxCapabilities) []string { return c.Permitted }),
-	capability1("capabilities, effective", func(c *specs.LinuxCapabilities) []string { return c.Effective }),
-	capability1("capabilities, inheritable", func(c *specs.LinuxCapabilities) []string { return c.Inheritable }),
-	capability1("capabilities, ambient", func(c *specs.LinuxCapabilities) []string { return c.Ambient }),
+	capabilitySet("capabilities, bounding", func(c *specs.LinuxCapabilities) []string { return c.Bounding }),
+	capabilitySet("capabilities, permitted", func(c *specs.LinuxCapabilities) []string { return c.Permitted }),
+	capabilitySet("capabilities, effective", func(c *specs.LinuxCapabilities) []string { return c.Effective }),
+	capabilitySet("capabilities, inheritable", func(c *specs.LinuxCapabilities) []string { return c.Inheritable }),
+	capabilitySet("capabilities, ambient", func(c *specs.LinuxCapabilities) []string { return c.Ambient }),
 }
 
 // id is one that the map has; without a map any will do.
