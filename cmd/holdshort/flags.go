@@ -244,6 +244,7 @@ func (f *requestFlags) ids(r *request.Request) error {
 	if err != nil {
 		return err
 	}
+	r.Ext.KeepIDs = false
 	u := &r.Spec.Process.User
 	if u.UID, err = number[uint32]("user", p[0], 10); err != nil {
 		return err
