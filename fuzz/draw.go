@@ -156,6 +156,4 @@ func some[T any](d *drawer, percent int, list []T) []T {
 // fresh reports a new namespace in the request so far.
 func (d *drawer) fresh(k specs.LinuxNamespaceType) bool { return d.r.Namespace(k).Fresh() }
 
-func ptr[T any](v T) *T { return &v }
-
 func root(m *Machine) bool { return m.Root }

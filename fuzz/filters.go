@@ -72,7 +72,7 @@ func seccomp(d *drawer) {
 	} else {
 		s.DefaultAction = pick(d, specs.ActErrno, specs.ActKillProcess, specs.ActTrap)
 		if s.DefaultAction == specs.ActErrno && d.chance(50) {
-			s.DefaultErrnoRet = ptr(uint(d.in(1, 133)))
+			s.DefaultErrnoRet = new(uint(d.in(1, 133)))
 		}
 		s.Syscalls = append(s.Syscalls, specs.LinuxSyscall{Names: needed, Action: specs.ActAllow})
 	}
@@ -84,7 +84,7 @@ func seccomp(d *drawer) {
 			c.Action = pick(d, refuse...)
 		}
 		if c.Action == specs.ActErrno && d.chance(50) {
-			c.ErrnoRet = ptr(uint(d.in(1, 133)))
+			c.ErrnoRet = new(uint(d.in(1, 133)))
 		}
 		if d.chance(35) {
 			for _, i := range some(d, 20, []uint{0, 1, 2, 3, 4, 5}) {

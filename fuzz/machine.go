@@ -191,8 +191,11 @@ func Prepare(dir string) error {
 		data []byte
 		mode os.FileMode
 	}{
-		{"workload", image, 0o755}, {"root/workload", image, 0o755}, {"share/file", []byte("shared\n"), 0o644},
-		{"point/file", nil, 0o644}, {"root/point/file", nil, 0o644},
+		{"workload", image, 0o755},
+		{"root/workload", image, 0o755},
+		{"share/file", []byte("shared\n"), 0o644},
+		{"point/file", nil, 0o644},
+		{"root/point/file", nil, 0o644},
 	} {
 		path := filepath.Join(dir, f.name)
 		if err := os.WriteFile(path, f.data, f.mode); err != nil {

@@ -41,7 +41,7 @@ var scheduling = slices.Concat([]dimension{
 			if d.host(capSysResource) {
 				low = -999
 			}
-			d.r.Spec.Process.OOMScoreAdj = ptr(d.in(low, 1000))
+			d.r.Spec.Process.OOMScoreAdj = new(d.in(low, 1000))
 		},
 		has: func(r *request.Request) bool { return r.Process().OOMScoreAdj != nil },
 	},
@@ -52,7 +52,7 @@ var scheduling = slices.Concat([]dimension{
 			if d.host(capSysNice) {
 				low = -20
 			}
-			d.r.Ext.Nice = ptr(d.in(low, 19))
+			d.r.Ext.Nice = new(d.in(low, 19))
 		},
 		has: func(r *request.Request) bool { return r.Ext.Nice != nil },
 	},
@@ -97,7 +97,7 @@ var scheduling = slices.Concat([]dimension{
 	},
 	{
 		name: "timer slack",
-		draw: func(d *drawer) { d.r.Ext.TimerSlack = ptr(uint64(pick(d, 0, 1, 50_000, d.in(1, 1<<40)))) },
+		draw: func(d *drawer) { d.r.Ext.TimerSlack = new(uint64(pick(d, 0, 1, 50_000, d.in(1, 1<<40)))) },
 		has:  func(r *request.Request) bool { return r.Ext.TimerSlack != nil },
 	},
 })
@@ -106,7 +106,7 @@ var process = []dimension{
 	{
 		name: "umask",
 		draw: func(d *drawer) {
-			d.r.Spec.Process.User.Umask = ptr(uint32(pick(d, 0, 0o22, 0o77, 0o777, d.in(0, 0o777))))
+			d.r.Spec.Process.User.Umask = new(uint32(pick(d, 0, 0o22, 0o77, 0o777, d.in(0, 0o777))))
 		},
 		has: func(r *request.Request) bool { return r.Process().User.Umask != nil },
 	},
@@ -150,7 +150,7 @@ var process = []dimension{
 	},
 	{
 		name: "pdeathsig",
-		draw: func(d *drawer) { d.r.Ext.Pdeathsig = ptr(request.Signal(d.in(0, 64))) },
+		draw: func(d *drawer) { d.r.Ext.Pdeathsig = new(request.Signal(d.in(0, 64))) },
 		has:  func(r *request.Request) bool { return r.Ext.Pdeathsig != nil },
 	},
 	{

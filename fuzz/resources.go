@@ -129,8 +129,22 @@ var limits = [16]struct {
 	name string
 	low  uint64
 }{
-	{"CPU", 5}, {"FSIZE", 4096}, {"DATA", 64 << 20}, {"STACK", 1 << 20}, {"CORE", 0}, {"RSS", 0}, {"NPROC", 4096}, {"NOFILE", 16},
-	{"MEMLOCK", 0}, {"AS", 64 << 20}, {"LOCKS", 0}, {"SIGPENDING", 64}, {"MSGQUEUE", 0}, {"NICE", 0}, {"RTPRIO", 0}, {"RTTIME", 1_000_000},
+	{"CPU", 5},
+	{"FSIZE", 4096},
+	{"DATA", 64 << 20},
+	{"STACK", 1 << 20},
+	{"CORE", 0},
+	{"RSS", 0},
+	{"NPROC", 4096},
+	{"NOFILE", 16},
+	{"MEMLOCK", 0},
+	{"AS", 64 << 20},
+	{"LOCKS", 0},
+	{"SIGPENDING", 64},
+	{"MSGQUEUE", 0},
+	{"NICE", 0},
+	{"RTPRIO", 0},
+	{"RTTIME", 1_000_000},
 }
 
 // rlimits draws some, none above the hard limit of the launcher.
