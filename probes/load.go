@@ -25,6 +25,16 @@ type objects struct {
 	counters *ebpf.Variable
 	landlock *ebpf.Variable
 	waiters  *ebpf.Variable
+	restore  func() // undoes raiseMemlock, nil if that was not needed
+}
+
+// opened is called when nothing more will be loaded: the library loads small
+// programs of its own, to learn what the kernel can do, until the first use.
+func (o *objects) opened() {
+	if o.restore != nil {
+		o.restore()
+		o.restore = nil
+	}
 }
 
 // program returns a loaded program, nil if this kernel refused it.
@@ -95,17 +105,19 @@ func load(ringBytes, maxWatches int, portable bool, facts *kernelFacts) (*object
 	if o.direct = choose(); errors.Is(err, unix.EPERM) {
 		// Before 5.11 the memory of maps counts against RLIMIT_MEMLOCK.
 		if restore, ok := raiseMemlock(); ok {
-			defer restore()
+			o.restore = restore
 			o.direct = choose()
 		}
 	}
 	if err != nil {
+		o.opened()
 		return nil, explain("load the programs", err)
 	}
 	if o.direct {
 		extra, err2 := open(bpf.LoadProbes, coll.Maps, peek)
 		if err2 != nil {
 			coll.Close()
+			o.opened()
 			return nil, explain("load "+peekProgram, err2)
 		}
 		coll.Programs[peekProgram] = extra.DetachProgram(peekProgram)
@@ -114,6 +126,7 @@ func load(ringBytes, maxWatches int, portable bool, facts *kernelFacts) (*object
 	for i := range slots {
 		if err := coll.Maps["free_slots"].Update(nil, uint32(i), ebpf.UpdateAny); err != nil {
 			coll.Close()
+			o.opened()
 			return nil, explain("fill the buffer queue", err)
 		}
 	}

@@ -77,6 +77,7 @@ func Open(ctx context.Context, opts *Options) (*Observer, error) {
 	if o.objs, err = load(ringSize(opts.RingBufferBytes), or(opts.MaxWatches, 8192), opts.portable, o.facts); err != nil {
 		return nil, err
 	}
+	defer o.objs.opened()
 	o.hooks = newHookSet(o.objs, opts.skip)
 	if o.reader, err = ringbuf.NewReader(o.objs.events); err != nil {
 		o.objs.coll.Close()

@@ -83,7 +83,7 @@ func (p *process) event(h *head, b []byte) {
 			}
 		}
 		if p.pending[AtFirst] && h.flags&bpf.ProbesHeadFlagHEAD_IP == 0 {
-			p.missing(AtFirst, "this kernel does not tell the entry address (no bpf_task_pt_regs, since Linux 5.15)", true)
+			p.missing(AtFirst, "the entry address could not be read (there is a helper for it since Linux 5.15)", true)
 		}
 	case bpf.ProbesAtAT_RETURN:
 		p.add(AtReturn, h, b)

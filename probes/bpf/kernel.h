@@ -416,6 +416,7 @@ struct pt_regs___x86 {
 
 struct pt_regs___arm64 {
 	u64 pc;
+	u64 pstate;
 };
 
 /* A Landlock domain was a ruleset up to 7.2 and has a type of its own in 7.3. */

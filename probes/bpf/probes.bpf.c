@@ -83,9 +83,32 @@ INLINE u64 user_ip(u64 regs)
 	return ip;
 }
 
-/* The user registers of the current task, 0 where the kernel has no helper
- * (before 5.15).
+#ifndef HS_DIRECT
+/* Before 5.15 no helper tells where the user registers are: at the top of the
+ * kernel stack, which then is 16 KiB (with pages of 4 KiB and without KASAN).
+ * What is there is only believed if it looks like registers of user mode.
  */
+INLINE u64 stacked_regs(void)
+{
+	struct task_struct *t = (void *)bpf_get_current_task();
+	u64 stack = 0, mode = ~0ULL;
+
+	bpf_probe_read_kernel(&stack, sizeof(stack), &t->stack);
+	stack += 16384;
+#if defined(__TARGET_ARCH_x86)
+	struct pt_regs___x86 *r = (void *)(stack - type_size(struct pt_regs___x86));
+	bpf_probe_read_kernel(&mode, sizeof(mode), &r->cs);
+	mode = (mode & 0xffff) == 0x33 || (mode & 0xffff) == 0x23; /* user code segments */
+#else
+	struct pt_regs___arm64 *r = (void *)(stack - type_size(struct pt_regs___arm64));
+	bpf_probe_read_kernel(&mode, sizeof(mode), &r->pstate);
+	mode = !(mode & 0xf); /* EL0 */
+#endif
+	return mode ? (u64)r : 0;
+}
+#endif
+
+/* The user registers of the current task, 0 if they cannot be found. */
 INLINE u64 current_regs(void)
 {
 	if (enum_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs) &&
@@ -93,7 +116,11 @@ INLINE u64 current_regs(void)
 		void *t = bpf_get_current_task_btf();
 		return bpf_task_pt_regs(t);
 	}
+#ifndef HS_DIRECT
+	return stacked_regs();
+#else
 	return 0;
+#endif
 }
 
 INLINE u64 start_of(struct task_struct *t)

@@ -354,9 +354,22 @@ SNAP(snap_files)
 		if (fd_turn(i, &x))
 			return 0;
 #endif
-	/* Out of turns: there may be more that was not looked at. */
-	if (s->fd < x.max)
-		c->files_lost++;
+	/* Out of turns: what is left is only counted, word by word. */
+	u32 fd = s->fd;
+	if (fd >= x.max)
+		return 0;
+	if (fd & 63)
+		c->files_lost += count_bits(s->words[0]);
+	fd = (fd + 63) / 64;
+	for (u32 i = 0; i < 64; i++) {
+		u64 word = 0;
+
+		if ((fd + i) * 64 >= x.max)
+			return 0;
+		PREAD(s, FAIL_FILES, word, (u64 *)x.open_fds + fd + i);
+		c->files_lost += count_bits(word);
+	}
+	c->files_lost++; /* at least */
 	return 0;
 }
 
