@@ -290,7 +290,7 @@ func TestFirst_AbsentIsHarmless(t *testing.T) {
 	o, ctx := observer(t), testContext(t)
 	_, r := run(ctx, t, children(ctx, t, o, nil), path)
 	m := missing(r, AtFirst)
-	if m == nil || !m.Harmless || r.Snapshot(AtReturn) == nil || !r.Complete() {
+	if m == nil || !m.Harmless || r.Snapshot(AtReturn) == nil || !r.Complete() || r.Latest().At != AtReturn {
 		t.Errorf("record %+v", r)
 	}
 }

@@ -161,3 +161,25 @@ func BenchmarkSelf(b *testing.B) {
 	a := progStats(b, o)["on_peek"]
 	b.ReportMetric(float64((a.time-before.time).Nanoseconds())/float64(a.count-before.count), "bpf-ns")
 }
+
+// BenchmarkSyscall measures what the attached hooks cost each system call of the
+// machine while no watched process is between its exec and its first call.
+func BenchmarkSyscall(b *testing.B) {
+	o := observer(b)
+	b.Run("detached", func(b *testing.B) {
+		for b.Loop() {
+			_ = unix.Getppid()
+		}
+	})
+	b.Run("attached", func(b *testing.B) {
+		defer o.KeepAttached()()
+		for b.Loop() {
+			_ = unix.Getppid()
+		}
+	})
+	b.Run("attach and detach", func(b *testing.B) {
+		for b.Loop() {
+			o.KeepAttached()()
+		}
+	})
+}

@@ -17,7 +17,7 @@
 //	…
 //	rec, err := w.Record(ctx)
 //	if rec.Complete() {
-//		fmt.Println(rec.Snapshot(probes.AtFirst).Posture().Seccomp.Mode)
+//		fmt.Print(rec.Latest().Posture().Table())
 //	}
 //
 // # Model

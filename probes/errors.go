@@ -51,7 +51,7 @@ func explain(op string, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, ebpf.ErrNotSupported):
-		return &Error{Op: op, Err: fmt.Errorf("%w: %w", ErrNotSupported, bare(err)), Hint: hintBTF}
+		return &Error{Op: op, Err: fmt.Errorf("%w: %w", ErrNotSupported, err), Hint: hintBTF}
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES) && !isVerifier(err):
 		hint := hintPrivilege
 		if lockedDown() {
@@ -59,13 +59,10 @@ func explain(op string, err error) error {
 		}
 		return &Error{Op: op, Err: errnoOf(err), Hint: hint}
 	case errors.Is(err, fs.ErrNotExist):
-		return &Error{Op: op, Err: fmt.Errorf("%w: %w", ErrNotSupported, bare(err))}
+		return &Error{Op: op, Err: fmt.Errorf("%w: %w", ErrNotSupported, err)}
 	}
 	return &Error{Op: op, Err: err}
 }
-
-// bare keeps an error for errors.Is and drops nothing but its type.
-func bare(err error) error { return err }
 
 func isVerifier(err error) bool {
 	var v *ebpf.VerifierError

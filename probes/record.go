@@ -100,6 +100,18 @@ func (r *Record) Snapshot(at At) *Snapshot {
 	return nil
 }
 
+// Latest returns the snapshot nearest to the first instruction of the last exec:
+// that at the first instruction, else at the return of execve, else at exec. It
+// returns nil if there is none of these.
+func (r *Record) Latest() *Snapshot {
+	for i := len(r.Snapshots) - 1; i >= 0; i-- {
+		if at := r.Snapshots[i].At; at != AtExit {
+			return &r.Snapshots[i]
+		}
+	}
+	return nil
+}
+
 func newSnapshot(at At, h *head, b *body) Snapshot {
 	s := Snapshot{
 		At: at, PID: int(h.pidHere), TGID: int(h.tgid), TID: int(h.tid), StartNS: h.start, TimeNS: h.ktime,

@@ -115,7 +115,7 @@ func (o *Observer) newGroup(opts *WatchOptions) (*group, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.done {
-		return nil, &Error{Op: "watch", Err: errClosed}
+		return nil, &Error{Op: "watch", Err: errClosed} // its hooks are gone with the observer
 	}
 	o.groups[g.cookie] = g
 	return g, nil
@@ -219,7 +219,9 @@ type Children struct {
 
 // WatchChildrenOf observes every child that the process with this number in the
 // caller's pid namespace creates from now on. Each is watched from within its
-// creation, before it can run. The caller closes the Children.
+// creation, before it can run. A parent can be watched once at a time: a second
+// call fails with EEXIST. What was seen of a child is kept until its [Watch], or
+// the Children, is closed. The caller closes the Children.
 func (o *Observer) WatchChildrenOf(ctx context.Context, pid int, opts *WatchOptions) (*Children, error) {
 	op := fmt.Sprintf("watch the children of process %d", pid)
 	if pid <= 0 {
@@ -283,9 +285,8 @@ func (c *Children) Take(ctx context.Context, pid int) (*Watch, error) {
 	return &Watch{p: p}, nil
 }
 
-// Close stops watching: children not yet born are no longer observed, and those
-// already observed are forgotten unless they were taken and not closed. It may
-// be called twice.
+// Close stops watching: children not yet born are no longer observed, and the
+// watches taken from here end; their records stay valid. It may be called twice.
 func (c *Children) Close() error {
 	c.once.Do(func() {
 		c.g.o.mu.Lock()
