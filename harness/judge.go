@@ -141,8 +141,10 @@ func Judge(exp *oracle.Expectation, snaps []Snapshot, evidence []Evidence, lost 
 // engine or the kernel would not do what was asked for. Field names the part of
 // the request or the stage.
 func Refuse(exp *oracle.Expectation, field, why string) *Result {
-	return &Result{Verdict: Unknown, Cause: CannotApply, Reasons: []string{field + ": " + why}, exp: exp, Findings: 1,
-		Checks: []Check{{Field: oracle.NumFields, Outcome: oracle.Refused, Why: why, exp: exp, beyond: &oracle.Beyond{Field: field}}}}
+	return &Result{
+		Verdict: Unknown, Cause: CannotApply, Reasons: []string{field + ": " + why}, exp: exp, Findings: 1,
+		Checks: []Check{{Field: oracle.NumFields, Outcome: oracle.Refused, Why: why, exp: exp, beyond: &oracle.Beyond{Field: field}}},
+	}
 }
 
 // doubt notes a reason against a verdict. Lost evidence outweighs what this

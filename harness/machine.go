@@ -138,8 +138,10 @@ func (m *machine) allowedCPUs() []uint64 {
 
 // isController tells a controller from another option of a cgroup mount.
 func isController(option string) bool {
-	return slices.Contains([]string{"cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids",
-		"net_cls", "net_prio", "perf_event", "hugetlb", "rdma", "misc"}, option)
+	return slices.Contains([]string{
+		"cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids",
+		"net_cls", "net_prio", "perf_event", "hugetlb", "rdma", "misc",
+	}, option)
 }
 
 func (m *machine) engine() engine.Host { return m.host }

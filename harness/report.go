@@ -74,10 +74,12 @@ type CheckReport struct {
 
 // NewReport writes a result down.
 func NewReport(res *Result, m Meta) *Report {
-	r := &Report{Schema: Schema, Verdict: res.Verdict, Cause: res.Cause, Reasons: res.Reasons,
+	r := &Report{
+		Schema: Schema, Verdict: res.Verdict, Cause: res.Cause, Reasons: res.Reasons,
 		Kernel: m.Kernel, Engine: m.Engine, Seed: m.Seed, Index: m.Index, Workload: m.Workload,
 		Snapshots: make([]SnapshotReport, len(res.snaps)), Checks: make([]CheckReport, len(res.Checks)),
-		Findings: res.Findings, Lost: res.Lost}
+		Findings: res.Findings, Lost: res.Lost,
+	}
 	if res.exp != nil {
 		r.Config = res.exp.Request()
 		if r.Workload.Argv == nil {
@@ -93,8 +95,10 @@ func NewReport(res *Result, m Meta) *Report {
 	}
 	for i := range res.Checks {
 		c := &res.Checks[i]
-		r.Checks[i] = CheckReport{Field: c.Name(), Want: c.Want(), Got: c.Got(), At: c.At, Outcome: c.Outcome, Why: c.Why,
-			Class: c.Class().String(), Source: c.Source(), Note: c.Note()}
+		r.Checks[i] = CheckReport{
+			Field: c.Name(), Want: c.Want(), Got: c.Got(), At: c.At, Outcome: c.Outcome, Why: c.Why,
+			Class: c.Class().String(), Source: c.Source(), Note: c.Note(),
+		}
 	}
 	return r
 }

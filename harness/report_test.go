@@ -42,6 +42,7 @@ var meta = Meta{Kernel: "6.18.44", Engine: "native", Seed: 7, Index: 12, Workloa
 
 // reports are one of each kind.
 func reports(t *testing.T) map[string]*Report {
+	t.Helper()
 	e := expectation(t, "typical")
 	good := Judge(e, seen(e.Sample()), nil, 0)
 
@@ -159,8 +160,13 @@ func TestExitCode(t *testing.T) {
 		c    Cause
 		want int
 	}{
-		{Constrained, NoCause, 0}, {Violated, NoCause, 1}, {Unknown, CannotObserve, 3}, {Unknown, CannotApply, 3},
-		{Unknown, EvidenceLost, 4}, {Unknown, NoCause, 4}, {"", NoCause, 4},
+		{Constrained, NoCause, 0},
+		{Violated, NoCause, 1},
+		{Unknown, CannotObserve, 3},
+		{Unknown, CannotApply, 3},
+		{Unknown, EvidenceLost, 4},
+		{Unknown, NoCause, 4},
+		{"", NoCause, 4},
 	} {
 		if got := ExitCode(tt.v, tt.c); got != tt.want {
 			t.Errorf("%q, %q: exit %d, want %d", tt.v, tt.c, got, tt.want)

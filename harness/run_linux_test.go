@@ -40,8 +40,10 @@ func every() *request.Request {
 	req := request.New("/bin/true")
 	req.Ext.KeepIDs = false
 	l := req.Spec.Linux
-	for _, k := range []specs.LinuxNamespaceType{specs.UserNamespace, specs.MountNamespace, specs.PIDNamespace, specs.NetworkNamespace,
-		specs.UTSNamespace, specs.IPCNamespace, specs.CgroupNamespace, specs.TimeNamespace} {
+	for _, k := range []specs.LinuxNamespaceType{
+		specs.UserNamespace, specs.MountNamespace, specs.PIDNamespace, specs.NetworkNamespace,
+		specs.UTSNamespace, specs.IPCNamespace, specs.CgroupNamespace, specs.TimeNamespace,
+	} {
 		l.Namespaces = append(l.Namespaces, specs.LinuxNamespace{Type: k})
 	}
 	l.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 100000, Size: 65536}}

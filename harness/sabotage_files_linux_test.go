@@ -18,6 +18,7 @@ func TestSabotageMounts(t *testing.T) {
 	elsewhere := t.TempDir()
 	mount := func(m ...specs.Mount) func(*testing.T, *request.Request) {
 		return func(t *testing.T, q *request.Request) {
+			t.Helper()
 			ns(specs.MountNamespace, specs.PIDNamespace)(t, q)
 			q.Spec.Mounts = m
 		}
@@ -28,6 +29,7 @@ func TestSabotageMounts(t *testing.T) {
 	bind := mount(specs.Mount{Destination: "/mnt", Source: dir, Options: []string{"rbind", "ro"}})
 	root := func(readonly bool, more ...specs.Mount) func(*testing.T, *request.Request) {
 		return func(t *testing.T, q *request.Request) {
+			t.Helper()
 			ns(specs.MountNamespace)(t, q)
 			q.Spec.Root = &specs.Root{Path: dir, Readonly: readonly}
 			q.Spec.Mounts = more
@@ -49,6 +51,7 @@ func TestSabotageMounts(t *testing.T) {
 	pivoted := []string{"fs.", "exec.exe", "exec.exe_nlink"}
 	propagation := func(p string) func(*testing.T, *request.Request) {
 		return func(t *testing.T, q *request.Request) {
+			t.Helper()
 			ns(specs.MountNamespace)(t, q)
 			q.Spec.Linux.RootfsPropagation = p
 		}
@@ -99,6 +102,7 @@ func TestSabotageNetwork(t *testing.T) {
 	prefix := netip.MustParsePrefix
 	link := func(kind string) func(*testing.T, *request.Request) {
 		return func(t *testing.T, q *request.Request) {
+			t.Helper()
 			ns(specs.NetworkNamespace)(t, q)
 			l := request.Link{Kind: kind, Name: "inner", Addresses: []netip.Prefix{prefix("10.213.7.2/24")}, MTU: 1300}
 			if kind == "veth" {
@@ -120,6 +124,7 @@ func TestSabotageNetwork(t *testing.T) {
 	}
 	sysctl := func(kind specs.LinuxNamespaceType, key, value string) func(*testing.T, *request.Request) {
 		return func(t *testing.T, q *request.Request) {
+			t.Helper()
 			ns(kind)(t, q)
 			q.Spec.Linux.Sysctl = map[string]string{key: value}
 		}
@@ -156,21 +161,29 @@ func TestSabotageNetwork(t *testing.T) {
 		{name: "veth/another name", need: has("veth"), ask: link("veth"), tamper: config(func(c *checkpoint.Config) { c.Network.Links[0].Name = "eth0" }), want: weaker},
 		{name: "veth/host address missing", need: has("veth"), ask: link("veth"), tamper: config(func(c *checkpoint.Config) { c.Network.Links[0].HostAddresses = nil }), want: weaker},
 		{name: "dummy/missing", need: has("dummy"), ask: link("dummy"), tamper: config(func(c *checkpoint.Config) { c.Network.Links = nil }), want: weaker},
-		{name: "route/default missing", need: has("veth"), ask: route, tamper: config(func(c *checkpoint.Config) { c.Network.Routes = c.Network.Routes[1:] }),
-			want: finds{"holdshort.network.routes[0]": oracle.Weaker}},
-		{name: "route/missing", need: has("veth"), ask: route, tamper: config(func(c *checkpoint.Config) { c.Network.Routes = c.Network.Routes[:1] }),
-			want: finds{"holdshort.network.routes[1]": oracle.Weaker}},
+		{
+			name: "route/default missing", need: has("veth"), ask: route, tamper: config(func(c *checkpoint.Config) { c.Network.Routes = c.Network.Routes[1:] }),
+			want: finds{"holdshort.network.routes[0]": oracle.Weaker},
+		},
+		{
+			name: "route/missing", need: has("veth"), ask: route, tamper: config(func(c *checkpoint.Config) { c.Network.Routes = c.Network.Routes[:1] }),
+			want: finds{"holdshort.network.routes[1]": oracle.Weaker},
+		},
 		{name: "route/another gateway", need: has("veth"), ask: route, tamper: config(func(c *checkpoint.Config) {
 			c.Network.Routes[0].Gateway = netip.MustParseAddr("10.213.7.9")
 		}), want: finds{"holdshort.network.routes[0]": oracle.Weaker}},
 		{name: "route/another destination", need: has("veth"), ask: route, tamper: config(func(c *checkpoint.Config) {
 			c.Network.Routes[1].Destination = prefix("10.215.0.0/16")
 		}), want: finds{"holdshort.network.routes[1]": oracle.Weaker}},
-		{name: "route/another link", need: has("veth"), ask: route, tamper: config(func(c *checkpoint.Config) { c.Network.Routes[1].Link = "inner2" }),
-			want: finds{"holdshort.network.routes[1]": oracle.Weaker}},
+		{
+			name: "route/another link", need: has("veth"), ask: route, tamper: config(func(c *checkpoint.Config) { c.Network.Routes[1].Link = "inner2" }),
+			want: finds{"holdshort.network.routes[1]": oracle.Weaker},
+		},
 		{name: "sysctl net/missing", ask: net, tamper: config(func(c *checkpoint.Config) { c.Sysctls = nil }), want: finds{"linux.sysctl.net.core.somaxconn": oracle.Weaker}},
-		{name: "sysctl net/wrong", ask: net, tamper: config(func(c *checkpoint.Config) { c.Sysctls = map[string]string{"net.core.somaxconn": "78"} }),
-			want: finds{"linux.sysctl.net.core.somaxconn": oracle.Weaker}},
+		{
+			name: "sysctl net/wrong", ask: net, tamper: config(func(c *checkpoint.Config) { c.Sysctls = map[string]string{"net.core.somaxconn": "78"} }),
+			want: finds{"linux.sysctl.net.core.somaxconn": oracle.Weaker},
+		},
 		{name: "sysctl ipc/missing", ask: ipc, tamper: config(func(c *checkpoint.Config) { c.Sysctls = nil }), want: finds{"linux.sysctl.kernel.msgmax": oracle.Weaker}},
 	})
 }
@@ -183,8 +196,10 @@ func TestSabotageCgroups(t *testing.T) {
 		asked, wrong := cgroupDir(t, r.machine.host.CgroupV2, "asked"), cgroupDir(t, r.machine.host.CgroupV2, "wrong")
 		v2 := func(_ *testing.T, q *request.Request) { q.Ext.Cgroup.V2 = asked }
 		limit := func(_ *testing.T, q *request.Request) {
-			q.Ext.Cgroup = request.Cgroup{V2: filepath.Join(r.machine.host.CgroupV2, "holdshort-sabotage-made-"+strconv.Itoa(os.Getpid())), Create: true,
-				Limits: []request.CgroupLimit{{File: "cgroup.max.depth", Value: "9"}, {File: "cgroup.max.descendants", Value: "3"}}}
+			q.Ext.Cgroup = request.Cgroup{
+				V2: filepath.Join(r.machine.host.CgroupV2, "holdshort-sabotage-made-"+strconv.Itoa(os.Getpid())), Create: true,
+				Limits: []request.CgroupLimit{{File: "cgroup.max.depth", Value: "9"}, {File: "cgroup.max.descendants", Value: "3"}},
+			}
 		}
 		path := func(_ *testing.T, q *request.Request) {
 			q.Spec.Linux.CgroupsPath = "/holdshort-sabotage-path-" + strconv.Itoa(os.Getpid())

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"os/exec"
@@ -179,20 +180,20 @@ func config(f func(c *checkpoint.Config)) func(*checkpoint.Config, *checkpoint.O
 	return func(c *checkpoint.Config, _ *checkpoint.Options) { f(c) }
 }
 
-func ptr[T any](v T) *T { return &v }
+//go:fix inline
+func ptr[T any](v T) *T { return new(v) }
 
-func pid(w *checkpoint.Workload) string { return strconv.Itoa(w.HostPID()) }
 
 // cgroupDir makes a cgroup below a mount point; it is removed at the end.
 func cgroupDir(t *testing.T, mount, name string) string {
 	t.Helper()
 	dir := filepath.Join(mount, "holdshort-sabotage-"+strconv.Itoa(os.Getpid())+"-"+name)
-	if err := os.Mkdir(dir, 0o755); err != nil && !os.IsExist(err) {
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 		t.Skip("needs a cgroup that can be made: " + err.Error())
 	}
 	t.Cleanup(func() {
 		for range 200 {
-			if err := os.Remove(dir); err == nil || os.IsNotExist(err) {
+			if err := os.Remove(dir); err == nil || errors.Is(err, os.ErrNotExist) {
 				return
 			}
 		}

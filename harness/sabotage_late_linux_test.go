@@ -27,7 +27,6 @@ type outside struct {
 	ask   func(q *request.Request)
 	skip  func(c *checkpoint.Config)
 	apply func(pid int) error
-	undo  func(pid int) error // on a process that is not the workload; may be nil
 	field string
 	also  []string
 }
@@ -36,21 +35,28 @@ func outsides(t *testing.T, r *Runner) []outside {
 	limit := unix.Rlimit{Cur: 50, Max: 60}
 	var old unix.Rlimit
 	list := []outside{
-		{name: "rlimit", field: "rlimits.nofile",
+		{
+			name: "rlimit", field: "rlimits.nofile",
 			ask: func(q *request.Request) {
 				q.Spec.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 50, Hard: 60}}
 			},
 			skip:  func(c *checkpoint.Config) { c.Rlimits = nil },
-			apply: func(pid int) error { return unix.Prlimit(pid, unix.RLIMIT_NOFILE, &limit, &old) }},
-		{name: "nice", field: "sched.nice",
-			ask:   func(q *request.Request) { q.Ext.Nice = ptr(7) },
+			apply: func(pid int) error { return unix.Prlimit(pid, unix.RLIMIT_NOFILE, &limit, &old) },
+		},
+		{
+			name: "nice", field: "sched.nice",
+			ask:   func(q *request.Request) { q.Ext.Nice = new(7) },
 			skip:  func(c *checkpoint.Config) { c.Nice = none[int]() },
-			apply: func(pid int) error { return unix.Setpriority(unix.PRIO_PROCESS, pid, 7) }},
-		{name: "oom_score_adj", field: "oom.score_adj", also: []string{"oom.score_adj_min"},
-			ask:   func(q *request.Request) { q.Spec.Process.OOMScoreAdj = ptr(600) },
+			apply: func(pid int) error { return unix.Setpriority(unix.PRIO_PROCESS, pid, 7) },
+		},
+		{
+			name: "oom_score_adj", field: "oom.score_adj", also: []string{"oom.score_adj_min"},
+			ask:   func(q *request.Request) { q.Spec.Process.OOMScoreAdj = new(600) },
 			skip:  func(c *checkpoint.Config) { c.OOMScoreAdj = none[int]() },
-			apply: func(pid int) error { return os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte("600"), 0) }},
-		{name: "ioprio", field: "sched.ioprio",
+			apply: func(pid int) error { return os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte("600"), 0) },
+		},
+		{
+			name: "ioprio", field: "sched.ioprio",
 			ask: func(q *request.Request) {
 				q.Spec.Process.IOPriority = &specs.LinuxIOPriority{Class: specs.IOPRIO_CLASS_IDLE, Priority: 7}
 			},
@@ -60,29 +66,36 @@ func outsides(t *testing.T, r *Runner) []outside {
 					return e
 				}
 				return nil
-			}},
+			},
+		},
 	}
 	if len(r.machine.cpus) > 0 && r.machine.cpus[0]&3 == 3 {
 		var set unix.CPUSet
 		set.Set(0)
-		list = append(list, outside{name: "affinity", field: "sched.affinity",
+		list = append(list, outside{
+			name: "affinity", field: "sched.affinity",
 			ask:   func(q *request.Request) { q.Ext.Affinity = []int{0} },
 			skip:  func(c *checkpoint.Config) { c.Affinity = nil },
-			apply: func(pid int) error { return unix.SchedSetaffinity(pid, &set) }})
+			apply: func(pid int) error { return unix.SchedSetaffinity(pid, &set) },
+		})
 	}
 	if top := r.machine.host.CgroupV2; top != "" {
 		dir := cgroupDir(t, top, "late")
-		list = append(list, outside{name: "cgroup v2", field: "cgroup.v2",
+		list = append(list, outside{
+			name: "cgroup v2", field: "cgroup.v2",
 			ask:   func(q *request.Request) { q.Ext.Cgroup.V2 = dir },
 			skip:  func(c *checkpoint.Config) { c.Cgroup.V2 = "" },
-			apply: func(pid int) error { return os.WriteFile(filepath.Join(dir, "cgroup.procs"), fmt.Append(nil, pid), 0) }})
+			apply: func(pid int) error { return os.WriteFile(filepath.Join(dir, "cgroup.procs"), fmt.Append(nil, pid), 0) },
+		})
 	}
 	if top := r.machine.host.CgroupV1["pids"]; top != "" {
 		dir := cgroupDir(t, top, "late")
-		list = append(list, outside{name: "cgroup v1", field: "cgroup.v1",
+		list = append(list, outside{
+			name: "cgroup v1", field: "cgroup.v1",
 			ask:   func(q *request.Request) { q.Ext.Cgroup.V1 = map[string]string{"pids": dir} },
 			skip:  func(c *checkpoint.Config) { c.Cgroup.V1 = nil },
-			apply: func(pid int) error { return os.WriteFile(filepath.Join(dir, "cgroup.procs"), fmt.Append(nil, pid), 0) }})
+			apply: func(pid int) error { return os.WriteFile(filepath.Join(dir, "cgroup.procs"), fmt.Append(nil, pid), 0) },
+		})
 	}
 	return list
 }
@@ -227,7 +240,7 @@ func TestChangedWhileParked(t *testing.T) {
 	}
 	t.Run("nice taken back", func(t *testing.T) {
 		(&sabotage{
-			ask: func(_ *testing.T, q *request.Request) { q.Ext.Nice = ptr(9) },
+			ask: func(_ *testing.T, q *request.Request) { q.Ext.Nice = new(9) },
 			parked: func(t *testing.T, _ *Runner, w *checkpoint.Workload) {
 				if err := unix.Setpriority(unix.PRIO_PROCESS, w.HostPID(), 8); err != nil {
 					t.Error(err)
@@ -366,7 +379,7 @@ func TestFloodedRing(t *testing.T) {
 		wg.Go(func() {
 			for range 12 {
 				q := request.New("/bin/true")
-				q.Ext.Nice = ptr(3)
+				q.Ext.Nice = new(3)
 				c, err := r.Run(bg, q, nil)
 				if err != nil {
 					t.Error(err)
@@ -403,7 +416,7 @@ func TestEvidenceRemoved(t *testing.T) {
 			r := runner(t)
 			for _, violate := range []bool{false, true} {
 				q := request.New("/bin/true")
-				q.Ext.Nice = ptr(3)
+				q.Ext.Nice = new(3)
 				if violate {
 					r.tamper = config(func(c *checkpoint.Config) { c.Nice = none[int]() })
 				}

@@ -44,41 +44,69 @@ func TestSabotageCredentials(t *testing.T) {
 	death := func(_ *testing.T, q *request.Request) { q.Ext.Pdeathsig = ptr(request.Signal(unix.SIGTERM)) }
 	persona := func(_ *testing.T, q *request.Request) { q.Ext.Personality = ptr[uint32](0x0040000) } // ADDR_NO_RANDOMIZE
 	table(t, []sabotage{
-		{name: "uid/skipped", ask: user, tamper: config(func(c *checkpoint.Config) { c.UID = none[uint32]() }),
-			want: finds{"ids.uid": oracle.Ignored, "ids.euid": oracle.Ignored, "ids.suid": oracle.Ignored, "ids.fsuid": oracle.Ignored,
-				"capabilities.permitted": oracle.Ignored, "capabilities.effective": oracle.Ignored}},
-		{name: "uid/wrong", ask: user, tamper: config(func(c *checkpoint.Config) { c.UID.Value = 1002 }),
-			want: finds{"ids.uid": oracle.Weaker, "ids.euid": oracle.Weaker, "ids.suid": oracle.Weaker, "ids.fsuid": oracle.Weaker}},
-		{name: "gid/skipped", ask: user, tamper: config(func(c *checkpoint.Config) { c.GID = none[uint32]() }),
-			want: finds{"ids.gid": oracle.Ignored, "ids.egid": oracle.Ignored, "ids.sgid": oracle.Ignored, "ids.fsgid": oracle.Ignored}},
-		{name: "gid/wrong", ask: user, tamper: config(func(c *checkpoint.Config) { c.GID.Value = 1002 }),
-			want: finds{"ids.gid": oracle.Weaker, "ids.egid": oracle.Weaker, "ids.sgid": oracle.Weaker, "ids.fsgid": oracle.Weaker}},
+		{
+			name: "uid/skipped", ask: user, tamper: config(func(c *checkpoint.Config) { c.UID = none[uint32]() }),
+			want: finds{
+				"ids.uid": oracle.Ignored, "ids.euid": oracle.Ignored, "ids.suid": oracle.Ignored, "ids.fsuid": oracle.Ignored,
+				"capabilities.permitted": oracle.Ignored, "capabilities.effective": oracle.Ignored,
+			},
+		},
+		{
+			name: "uid/wrong", ask: user, tamper: config(func(c *checkpoint.Config) { c.UID.Value = 1002 }),
+			want: finds{"ids.uid": oracle.Weaker, "ids.euid": oracle.Weaker, "ids.suid": oracle.Weaker, "ids.fsuid": oracle.Weaker},
+		},
+		{
+			name: "gid/skipped", ask: user, tamper: config(func(c *checkpoint.Config) { c.GID = none[uint32]() }),
+			want: finds{"ids.gid": oracle.Ignored, "ids.egid": oracle.Ignored, "ids.sgid": oracle.Ignored, "ids.fsgid": oracle.Ignored},
+		},
+		{
+			name: "gid/wrong", ask: user, tamper: config(func(c *checkpoint.Config) { c.GID.Value = 1002 }),
+			want: finds{"ids.gid": oracle.Weaker, "ids.egid": oracle.Weaker, "ids.sgid": oracle.Weaker, "ids.fsgid": oracle.Weaker},
+		},
 		{name: "groups/skipped", ask: user, tamper: config(func(c *checkpoint.Config) { c.Groups = none[[]uint32]() }), want: finds{"ids.groups": oracle.Ignored}},
 		{name: "groups/one more", ask: user, tamper: config(func(c *checkpoint.Config) { c.Groups.Value = []uint32{5, 6, 7} }), want: finds{"ids.groups": oracle.Weaker}},
 		{name: "groups/one missing", ask: user, tamper: config(func(c *checkpoint.Config) { c.Groups.Value = []uint32{5} }), want: finds{"ids.groups": oracle.Stronger}},
 
-		{name: "bounding/skipped", ask: root, tamper: config(func(c *checkpoint.Config) { c.Capabilities.Bounding = none[checkpoint.CapSet]() }),
+		{
+			name: "bounding/skipped", ask: root, tamper: config(func(c *checkpoint.Config) { c.Capabilities.Bounding = none[checkpoint.CapSet]() }),
 			want: finds{"capabilities.bounding": oracle.Ignored, "capabilities.permitted": oracle.Ignored, "capabilities.effective": oracle.Ignored},
-			also: []string{"privilege.dumpable"}},
-		{name: "bounding/one more", ask: root, tamper: config(func(c *checkpoint.Config) { c.Capabilities.Bounding.Value |= caps("CAP_FOWNER") }),
+			also: []string{"privilege.dumpable"},
+		},
+		{
+			name: "bounding/one more", ask: root, tamper: config(func(c *checkpoint.Config) { c.Capabilities.Bounding.Value |= caps("CAP_FOWNER") }),
 			want: finds{"capabilities.bounding": oracle.Weaker, "capabilities.permitted": oracle.Weaker, "capabilities.effective": oracle.Weaker},
-			also: []string{"privilege.dumpable"}},
-		{name: "bounding/one missing", ask: root, tamper: config(func(c *checkpoint.Config) { c.Capabilities.Bounding.Value = caps("CAP_CHOWN") }),
-			want: finds{"capabilities.bounding": oracle.Stronger, "capabilities.permitted": oracle.Stronger, "capabilities.effective": oracle.Stronger}},
-		{name: "inheritable/skipped", ask: root, tamper: config(func(c *checkpoint.Config) { c.Capabilities.Inheritable = none[checkpoint.CapSet]() }),
-			want: finds{"capabilities.inheritable": oracle.Ignored}},
-		{name: "inheritable/one more", ask: root, tamper: config(func(c *checkpoint.Config) { c.Capabilities.Inheritable.Value |= caps("CAP_KILL") }),
-			want: finds{"capabilities.inheritable": oracle.Weaker}},
-		{name: "ambient/skipped", ask: ambient, tamper: config(func(c *checkpoint.Config) { c.Capabilities.Ambient = none[checkpoint.CapSet]() }),
+			also: []string{"privilege.dumpable"},
+		},
+		{
+			name: "bounding/one missing", ask: root, tamper: config(func(c *checkpoint.Config) { c.Capabilities.Bounding.Value = caps("CAP_CHOWN") }),
+			want: finds{"capabilities.bounding": oracle.Stronger, "capabilities.permitted": oracle.Stronger, "capabilities.effective": oracle.Stronger},
+		},
+		{
+			name: "inheritable/skipped", ask: root, tamper: config(func(c *checkpoint.Config) { c.Capabilities.Inheritable = none[checkpoint.CapSet]() }),
+			want: finds{"capabilities.inheritable": oracle.Ignored},
+		},
+		{
+			name: "inheritable/one more", ask: root, tamper: config(func(c *checkpoint.Config) { c.Capabilities.Inheritable.Value |= caps("CAP_KILL") }),
+			want: finds{"capabilities.inheritable": oracle.Weaker},
+		},
+		{
+			name: "ambient/skipped", ask: ambient, tamper: config(func(c *checkpoint.Config) { c.Capabilities.Ambient = none[checkpoint.CapSet]() }),
 			want: finds{"capabilities.ambient": oracle.Ignored, "capabilities.permitted": oracle.Stronger, "capabilities.effective": oracle.Stronger},
-			also: []string{"exec.secure", "privilege.dumpable"}},
-		{name: "permitted and effective/one more by ambient", ask: ambient, tamper: config(func(c *checkpoint.Config) { c.Capabilities.Ambient.Value |= caps("CAP_CHOWN") }),
-			want: finds{"capabilities.ambient": oracle.Weaker, "capabilities.permitted": oracle.Weaker, "capabilities.effective": oracle.Weaker}},
-		{name: "all sets/skipped", ask: ambient, tamper: config(func(c *checkpoint.Config) { c.Capabilities = checkpoint.Capabilities{} }),
+			also: []string{"exec.secure", "privilege.dumpable"},
+		},
+		{
+			name: "permitted and effective/one more by ambient", ask: ambient, tamper: config(func(c *checkpoint.Config) { c.Capabilities.Ambient.Value |= caps("CAP_CHOWN") }),
+			want: finds{"capabilities.ambient": oracle.Weaker, "capabilities.permitted": oracle.Weaker, "capabilities.effective": oracle.Weaker},
+		},
+		{
+			name: "all sets/skipped", ask: ambient, tamper: config(func(c *checkpoint.Config) { c.Capabilities = checkpoint.Capabilities{} }),
 			want: finds{"capabilities.bounding": oracle.Ignored, "capabilities.inheritable": oracle.Ignored, "capabilities.ambient": oracle.Ignored},
-			also: []string{"capabilities.", "exec.secure", "privilege.dumpable"}},
-		{name: "inheritable/unasked", tamper: config(func(c *checkpoint.Config) { c.Capabilities.Inheritable = checkpoint.Some(caps("CAP_CHOWN")) }),
-			want: finds{"capabilities.inheritable": oracle.Leaked}},
+			also: []string{"capabilities.", "exec.secure", "privilege.dumpable"},
+		},
+		{
+			name: "inheritable/unasked", tamper: config(func(c *checkpoint.Config) { c.Capabilities.Inheritable = checkpoint.Some(caps("CAP_CHOWN")) }),
+			want: finds{"capabilities.inheritable": oracle.Leaked},
+		},
 
 		{name: "securebits/skipped", ask: secure, tamper: config(func(c *checkpoint.Config) { c.Securebits = none[uint32]() }), want: finds{"privilege.securebits": oracle.Ignored}},
 		{name: "securebits/not locked", ask: secure, tamper: config(func(c *checkpoint.Config) { c.Securebits.Value = 0x40 }), want: finds{"privilege.securebits": oracle.Weaker}},
@@ -95,9 +123,11 @@ func TestSabotageCredentials(t *testing.T) {
 
 func TestSabotageRlimits(t *testing.T) {
 	var rows []sabotage
-	for name, field := range map[string]string{"RLIMIT_NOFILE": "nofile", "RLIMIT_CORE": "core", "RLIMIT_NPROC": "nproc", "RLIMIT_STACK": "stack",
+	for name, field := range map[string]string{
+		"RLIMIT_NOFILE": "nofile", "RLIMIT_CORE": "core", "RLIMIT_NPROC": "nproc", "RLIMIT_STACK": "stack",
 		"RLIMIT_AS": "as", "RLIMIT_CPU": "cpu", "RLIMIT_FSIZE": "fsize", "RLIMIT_DATA": "data", "RLIMIT_RSS": "rss", "RLIMIT_MEMLOCK": "memlock",
-		"RLIMIT_LOCKS": "locks", "RLIMIT_SIGPENDING": "sigpending", "RLIMIT_MSGQUEUE": "msgqueue", "RLIMIT_RTTIME": "rttime"} {
+		"RLIMIT_LOCKS": "locks", "RLIMIT_SIGPENDING": "sigpending", "RLIMIT_MSGQUEUE": "msgqueue", "RLIMIT_RTTIME": "rttime",
+	} {
 		const soft, hard = 1 << 27, 1 << 28
 		s, h := uint64(soft), uint64(hard)
 		switch field {
@@ -129,8 +159,8 @@ func TestSabotageRlimits(t *testing.T) {
 }
 
 func TestSabotageScheduling(t *testing.T) {
-	oom := func(_ *testing.T, q *request.Request) { q.Spec.Process.OOMScoreAdj = ptr(500) }
-	nice := func(_ *testing.T, q *request.Request) { q.Ext.Nice = ptr(5) }
+	oom := func(_ *testing.T, q *request.Request) { q.Spec.Process.OOMScoreAdj = new(500) }
+	nice := func(_ *testing.T, q *request.Request) { q.Ext.Nice = new(5) }
 	cpu := func(_ *testing.T, q *request.Request) { q.Ext.Affinity = []int{0} }
 	two := func(_ *testing.T, r *Runner) string {
 		if len(r.machine.cpus) == 0 || r.machine.cpus[0]&3 != 3 {
@@ -202,8 +232,10 @@ func TestSabotageProcess(t *testing.T) {
 		{name: "umask/skipped", ask: umask, tamper: config(func(c *checkpoint.Config) { c.Umask = none[uint32]() }), want: finds{"fs.umask": oracle.Ignored}},
 		{name: "umask/less", ask: umask, tamper: config(func(c *checkpoint.Config) { c.Umask.Value = 0o007 }), want: finds{"fs.umask": oracle.Weaker}},
 		{name: "umask/more", ask: umask, tamper: config(func(c *checkpoint.Config) { c.Umask.Value = 0o177 }), want: finds{"fs.umask": oracle.Stronger}},
-		{name: "session/skipped", ask: session, tamper: config(func(c *checkpoint.Config) { c.Session = false }),
-			want: finds{"process.session": oracle.Ignored, "process.process_group": oracle.Ignored, "process.session_leader": oracle.Weaker}, also: []string{"process.tty"}},
+		{
+			name: "session/skipped", ask: session, tamper: config(func(c *checkpoint.Config) { c.Session = false }),
+			want: finds{"process.session": oracle.Ignored, "process.process_group": oracle.Ignored, "process.session_leader": oracle.Weaker}, also: []string{"process.tty"},
+		},
 		{name: "keyring/skipped", ask: keyring, tamper: config(func(c *checkpoint.Config) { c.NewKeyring = false }), want: finds{"keyrings.session": oracle.Ignored}},
 		{name: "keyring/unasked", tamper: config(func(c *checkpoint.Config) { c.NewKeyring = true }), want: finds{"keyrings.session": oracle.Leaked}},
 		{name: "ignored signals/skipped", ask: ignore, tamper: config(func(c *checkpoint.Config) { c.IgnoreSignals = nil }), want: finds{"signals.ignored": oracle.Ignored}},

@@ -21,8 +21,10 @@ func filtered(_ *testing.T, q *request.Request) {
 		Architectures: []specs.Arch{specs.ArchX86_64, specs.ArchX86},
 		Syscalls: []specs.LinuxSyscall{
 			{Names: []string{"ptrace", "mount", "umount2"}, Action: specs.ActErrno, ErrnoRet: ptr[uint](1)},
-			{Names: []string{"socket"}, Action: specs.ActErrno, ErrnoRet: ptr[uint](97),
-				Args: []specs.LinuxSeccompArg{{Index: 0, Value: 40, Op: specs.OpEqualTo}}},
+			{
+				Names: []string{"socket"}, Action: specs.ActErrno, ErrnoRet: ptr[uint](97),
+				Args: []specs.LinuxSeccompArg{{Index: 0, Value: 40, Op: specs.OpEqualTo}},
+			},
 			{Names: []string{"keyctl"}, Action: specs.ActKillProcess},
 		},
 	}
@@ -33,9 +35,11 @@ func allowList(t *testing.T, q *request.Request) {
 	filtered(t, q)
 	s := q.Spec.Linux.Seccomp
 	s.DefaultAction, s.DefaultErrnoRet = specs.ActErrno, ptr[uint](38)
-	s.Syscalls = []specs.LinuxSyscall{{Action: specs.ActAllow, Names: []string{"execve", "brk", "mmap", "munmap", "mprotect", "openat", "read",
+	s.Syscalls = []specs.LinuxSyscall{{Action: specs.ActAllow, Names: []string{
+		"execve", "brk", "mmap", "munmap", "mprotect", "openat", "read",
 		"pread64", "close", "fstat", "newfstatat", "arch_prctl", "set_tid_address", "set_robust_list", "rseq", "prlimit64", "getrandom", "access",
-		"exit", "exit_group", "write", "rt_sigaction", "rt_sigprocmask"}}}
+		"exit", "exit_group", "write", "rt_sigaction", "rt_sigprocmask",
+	}}}
 }
 
 // TestSabotageSeccomp plants faults in filters. The filter that is loaded is
@@ -48,8 +52,10 @@ func TestSabotageSeccomp(t *testing.T) {
 	}
 	unasked := func(_ *testing.T, q *request.Request) { q.Spec.Process.NoNewPrivileges = true }
 	table(t, []sabotage{
-		{name: "skipped", ask: filtered, tamper: config(func(c *checkpoint.Config) { c.Seccomp = nil }),
-			want: finds{"seccomp.mode": oracle.Ignored, "seccomp.filter_count": oracle.Ignored, "seccomp.filters": oracle.Ignored}},
+		{
+			name: "skipped", ask: filtered, tamper: config(func(c *checkpoint.Config) { c.Seccomp = nil }),
+			want: finds{"seccomp.mode": oracle.Ignored, "seccomp.filter_count": oracle.Ignored, "seccomp.filters": oracle.Ignored},
+		},
 		{name: "unasked", ask: unasked, tamper: config(func(c *checkpoint.Config) {
 			c.Seccomp = &seccomp.Policy{DefaultAction: seccomp.ActAllow, Syscalls: []seccomp.Rule{{Names: []string{"ptrace"}, Action: seccomp.ActErrno}}}
 		}), want: finds{"seccomp.mode": oracle.Leaked, "seccomp.filter_count": oracle.Leaked, "seccomp.filters": oracle.Leaked}},
@@ -116,8 +122,15 @@ func TestSabotageFilterStack(t *testing.T) {
 			return append([]posture.Instruction{{Code: 0x20, K: 4}, {Code: 0x15, JF: 1, K: 0x40000003}, {Code: ret, K: allow}}, p...)
 		}), 1, finds{"seccomp.filters": oracle.Weaker}},
 		"allows one call with one argument": {edit(func(p []posture.Instruction) []posture.Instruction {
-			return append([]posture.Instruction{{Code: 0x20, K: 4}, {Code: 0x15, JF: 5, K: 0xc000003e}, {Code: 0x20, K: 0}, {Code: 0x15, JF: 3, K: 101},
-				{Code: 0x20, K: 16}, {Code: 0x15, JF: 1, K: 0xdeadbeef}, {Code: ret, K: allow}}, p...)
+			return append([]posture.Instruction{
+				{Code: 0x20, K: 4},
+				{Code: 0x15, JF: 5, K: 0xc000003e},
+				{Code: 0x20, K: 0},
+				{Code: 0x15, JF: 3, K: 101},
+				{Code: 0x20, K: 16},
+				{Code: 0x15, JF: 1, K: 0xdeadbeef},
+				{Code: ret, K: allow},
+			}, p...)
 		}), 1, finds{"seccomp.filters": oracle.Weaker}},
 	} {
 		t.Run(name, func(t *testing.T) {

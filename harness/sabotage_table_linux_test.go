@@ -21,24 +21,30 @@ func TestSabotageNamespaces(t *testing.T) {
 		q.Spec.Linux.GIDMappings = q.Spec.Linux.UIDMappings
 	}
 	table(t, []sabotage{
-		{name: "user/skipped",
-			ask: func(t *testing.T, q *request.Request) { ns(specs.UserNamespace)(t, q); allIDs(q) },
+		{
+			name: "user/skipped",
+			ask:  func(t *testing.T, q *request.Request) { ns(specs.UserNamespace)(t, q); allIDs(q) },
 			tamper: func(c *checkpoint.Config, o *checkpoint.Options) {
 				without(checkpoint.User)(c, o)
 				c.UIDMap, c.GIDMap = nil, nil
 			},
 			want: finds{"namespaces.user": oracle.Ignored, "user_namespace.parent": oracle.Inherited},
-			also: []string{"capabilities."}}, // where the caller has not all of them
+			also: []string{"capabilities."},
+		}, // where the caller has not all of them
 		{name: "mount/skipped", ask: ns(specs.MountNamespace), tamper: without(checkpoint.Mnt), want: finds{"namespaces.mnt": oracle.Ignored}},
-		{name: "pid/skipped", ask: ns(specs.PIDNamespace), tamper: without(checkpoint.PID),
+		{
+			name: "pid/skipped", ask: ns(specs.PIDNamespace), tamper: without(checkpoint.PID),
 			want: finds{"namespaces.pid": oracle.Ignored, "namespaces.pid_for_children": oracle.Inherited},
-			also: []string{"process.pid_inside", "process.session", "process.process_group"}},
+			also: []string{"process.pid_inside", "process.session", "process.process_group"},
+		},
 		{name: "net/skipped", ask: ns(specs.NetworkNamespace), tamper: without(checkpoint.Net), want: finds{"namespaces.net": oracle.Ignored}},
 		{name: "uts/skipped", ask: ns(specs.UTSNamespace), tamper: without(checkpoint.UTS), want: finds{"namespaces.uts": oracle.Ignored}},
 		{name: "ipc/skipped", ask: ns(specs.IPCNamespace), tamper: without(checkpoint.IPC), want: finds{"namespaces.ipc": oracle.Ignored}},
 		{name: "cgroup/skipped", ask: ns(specs.CgroupNamespace), tamper: without(checkpoint.Cgroups), want: finds{"namespaces.cgroup": oracle.Ignored}},
-		{name: "time/skipped", ask: ns(specs.TimeNamespace), tamper: without(checkpoint.Time),
-			want: finds{"namespaces.time": oracle.Ignored, "namespaces.time_for_children": oracle.Inherited}},
+		{
+			name: "time/skipped", ask: ns(specs.TimeNamespace), tamper: without(checkpoint.Time),
+			want: finds{"namespaces.time": oracle.Ignored, "namespaces.time_for_children": oracle.Inherited},
+		},
 		{name: "net/unasked", tamper: config(func(c *checkpoint.Config) {
 			c.Namespaces = append(c.Namespaces, checkpoint.Namespace{Kind: checkpoint.Net})
 		}), want: finds{"namespaces.net": oracle.Leaked}},
@@ -49,16 +55,20 @@ func TestSabotageNamespaces(t *testing.T) {
 		{name: "gid_map/line missing", ask: maps, tamper: config(func(c *checkpoint.Config) { c.GIDMap = c.GIDMap[:1] }), want: finds{"user_namespace.gid_map": oracle.Stronger}},
 		{name: "gid_map/elsewhere", ask: maps, tamper: config(func(c *checkpoint.Config) { c.GIDMap[1].Outside = 300000 }), want: finds{"user_namespace.gid_map": oracle.Weaker}},
 		{name: "uid_map/everything", ask: maps, tamper: config(func(c *checkpoint.Config) { c.UIDMap = identity }), want: finds{"user_namespace.uid_map": oracle.Ignored}},
-		{name: "setgroups/allowed",
+		{
+			name: "setgroups/allowed",
 			ask: func(t *testing.T, q *request.Request) {
 				ns(specs.UserNamespace)(t, q)
 				allIDs(q)
 				q.Ext.DenySetgroups = true
 			},
-			tamper: config(func(c *checkpoint.Config) { c.DenySetgroups = false }), want: finds{"user_namespace.setgroups": oracle.Ignored}},
-		{name: "setgroups/denied unasked",
+			tamper: config(func(c *checkpoint.Config) { c.DenySetgroups = false }), want: finds{"user_namespace.setgroups": oracle.Ignored},
+		},
+		{
+			name:   "setgroups/denied unasked",
 			ask:    func(t *testing.T, q *request.Request) { ns(specs.UserNamespace)(t, q); allIDs(q) },
-			tamper: config(func(c *checkpoint.Config) { c.DenySetgroups = true }), want: finds{"user_namespace.setgroups": oracle.Leaked}},
+			tamper: config(func(c *checkpoint.Config) { c.DenySetgroups = true }), want: finds{"user_namespace.setgroups": oracle.Leaked},
+		},
 
 		{name: "hostname/skipped", ask: names, tamper: config(func(c *checkpoint.Config) { c.Hostname = checkpoint.Option[string]{} }), want: finds{"uts.hostname": oracle.Ignored}},
 		{name: "hostname/wrong", ask: names, tamper: config(func(c *checkpoint.Config) { c.Hostname.Value += "x" }), want: finds{"uts.hostname": oracle.Weaker}},

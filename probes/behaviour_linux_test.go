@@ -475,8 +475,12 @@ func TestUserNamespace(t *testing.T) {
 	c.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWUSER,
 		UidMappings: []syscall.SysProcIDMap{
-			{ContainerID: 0, HostID: 1000, Size: 3}, {ContainerID: 10, HostID: 2000, Size: 1}, {ContainerID: 20, HostID: 3000, Size: 1},
-			{ContainerID: 30, HostID: 4000, Size: 1}, {ContainerID: 40, HostID: 5000, Size: 1}, {ContainerID: 50, HostID: 6000, Size: 7},
+			{ContainerID: 0, HostID: 1000, Size: 3},
+			{ContainerID: 10, HostID: 2000, Size: 1},
+			{ContainerID: 20, HostID: 3000, Size: 1},
+			{ContainerID: 30, HostID: 4000, Size: 1},
+			{ContainerID: 40, HostID: 5000, Size: 1},
+			{ContainerID: 50, HostID: 6000, Size: 7},
 		},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 1000, Size: 1}},
 		Credential:  &syscall.Credential{Uid: 10, Gid: 0, NoSetGroups: true},

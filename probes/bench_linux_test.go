@@ -35,6 +35,7 @@ func BenchmarkLaunch(b *testing.B) {
 		}
 	})
 	watched := func(b *testing.B, early, decode, stats bool) {
+		b.Helper()
 		defer o.KeepAttached()()
 		if stats {
 			c, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)

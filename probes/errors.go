@@ -70,8 +70,7 @@ func isVerifier(err error) bool {
 }
 
 func errnoOf(err error) error {
-	var e unix.Errno
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[unix.Errno](err); ok {
 		return e
 	}
 	return err

@@ -319,4 +319,4 @@ func (o *Observer) kernelWatch(tgid uint32) (w bpf.ProbesWatch, ok bool) {
 
 // faultHook reports whether entry faults can be seen. It is called with the
 // mutex held, so it must not take the hooks' one: the answer never changes.
-func (o *Observer) faultHook() bool { return o.noFault.Load() == false }
+func (o *Observer) faultHook() bool { return !o.noFault.Load() }

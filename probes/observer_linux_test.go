@@ -54,7 +54,7 @@ func TestObserver_ThreeSnapshotsAgree(t *testing.T) {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer c.Wait()
+	defer func() { _ = c.Wait() }()
 	w, err := kids.Take(ctx, c.Process.Pid)
 	if err != nil {
 		t.Fatal(err)

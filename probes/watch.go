@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,12 +41,7 @@ func (w *WatchOptions) wants(at At) bool {
 	if w.Want == nil {
 		return at == AtReturn || at == AtFirst
 	}
-	for _, x := range w.Want {
-		if x == at {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(w.Want, at)
 }
 
 func (w *WatchOptions) validate() error {

@@ -43,8 +43,7 @@ func TestPrograms_FitOtherKernels(t *testing.T) {
 			if errors.Is(err, unix.EPERM) {
 				t.Skip("needs the privilege to load programs")
 			}
-			var v *ebpf.VerifierError
-			if errors.As(err, &v) {
+			if v, ok := errors.AsType[*ebpf.VerifierError](err); ok {
 				t.Fatalf("%v\n%s", err, strings.Join(v.Log[max(0, len(v.Log)-30):], "\n"))
 			}
 			if err != nil {

@@ -33,8 +33,8 @@ func fill(v reflect.Value, n *int) {
 			}
 			return
 		}
-		for i := range v.NumField() {
-			fill(v.Field(i), n)
+		for _, field := range v.Fields() {
+			fill(field, n)
 		}
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
@@ -56,8 +56,8 @@ func fill(v reflect.Value, n *int) {
 
 // paths lists the JSON paths of all Values of the structure.
 func paths(t reflect.Type, prefix string) (list []string) {
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
+		f := f
 		name := prefix + strings.Split(f.Tag.Get("json"), ",")[0]
 		if _, ok := f.Type.FieldByName("known"); ok {
 			list = append(list, name)
