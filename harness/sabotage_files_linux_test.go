@@ -87,6 +87,7 @@ var second string
 
 // other is a second root, made once.
 func other(t *testing.T) string {
+	t.Helper()
 	if second == "" {
 		second = rootfs(t)
 	}
@@ -95,6 +96,7 @@ func other(t *testing.T) string {
 
 func TestSabotageNetwork(t *testing.T) {
 	lo := func(t *testing.T, q *request.Request) {
+		t.Helper()
 		ns(specs.NetworkNamespace)(t, q)
 		q.Ext.Network.LoopbackUp = true
 	}
@@ -112,6 +114,7 @@ func TestSabotageNetwork(t *testing.T) {
 		}
 	}
 	route := func(t *testing.T, q *request.Request) {
+		t.Helper()
 		link("veth")(t, q)
 		second := q.Ext.Network.Links[0]
 		second.Name, second.Host, second.HostAddresses = "inner2", host+"b", nil
@@ -132,6 +135,7 @@ func TestSabotageNetwork(t *testing.T) {
 	net, ipc := sysctl(specs.NetworkNamespace, "net.core.somaxconn", "77"), sysctl(specs.IPCNamespace, "kernel.msgmax", "7777")
 	has := func(kind string) func(*testing.T, *Runner) string {
 		return func(t *testing.T, r *Runner) string {
+			t.Helper()
 			q := request.New("/bin/true")
 			link(kind)(t, q)
 			r.tamper, r.parked = nil, nil
@@ -230,7 +234,7 @@ func TestSabotageCgroups(t *testing.T) {
 	placed := func(_ *testing.T, q *request.Request) { q.Ext.Cgroup.V1 = map[string]string{"pids": asked} }
 	resources := func(_ *testing.T, q *request.Request) {
 		q.Ext.Cgroup.V1 = map[string]string{"pids": asked}
-		q.Spec.Linux.Resources = &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr[int64](71)}}
+		q.Spec.Linux.Resources = &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: new(int64(71))}}
 	}
 	for _, row := range []sabotage{
 		{name: "v1/skipped", ask: placed, tamper: config(func(c *checkpoint.Config) { c.Cgroup.V1 = nil }), want: finds{"cgroup.v1": oracle.Ignored}},

@@ -77,6 +77,7 @@ func allowed(list []string, field string) bool {
 }
 
 func (s *sabotage) run(t *testing.T, r *Runner) {
+	t.Helper()
 	if s.need != nil {
 		if what := s.need(t, r); what != "" {
 			t.Skip("needs " + what)
@@ -150,6 +151,7 @@ func settle() {
 }
 
 func table(t *testing.T, rows []sabotage) {
+	t.Helper()
 	r := shared(t)
 	for i := range rows {
 		t.Run(rows[i].name, func(t *testing.T) { rows[i].run(t, r) })
@@ -179,9 +181,6 @@ func without(kind checkpoint.NamespaceKind) func(*checkpoint.Config, *checkpoint
 func config(f func(c *checkpoint.Config)) func(*checkpoint.Config, *checkpoint.Options) {
 	return func(c *checkpoint.Config, _ *checkpoint.Options) { f(c) }
 }
-
-//go:fix inline
-func ptr[T any](v T) *T { return new(v) }
 
 
 // cgroupDir makes a cgroup below a mount point; it is removed at the end.

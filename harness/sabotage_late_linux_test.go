@@ -32,6 +32,7 @@ type outside struct {
 }
 
 func outsides(t *testing.T, r *Runner) []outside {
+	t.Helper()
 	limit := unix.Rlimit{Cur: 50, Max: 60}
 	var old unix.Rlimit
 	list := []outside{
@@ -230,6 +231,7 @@ func TestChangedWhileParked(t *testing.T) {
 		t.Run(o.name, func(t *testing.T) {
 			(&sabotage{
 				parked: func(t *testing.T, _ *Runner, w *checkpoint.Workload) {
+					t.Helper()
 					if err := o.apply(w.HostPID()); err != nil {
 						t.Error(err)
 					}
@@ -242,6 +244,7 @@ func TestChangedWhileParked(t *testing.T) {
 		(&sabotage{
 			ask: func(_ *testing.T, q *request.Request) { q.Ext.Nice = new(9) },
 			parked: func(t *testing.T, _ *Runner, w *checkpoint.Workload) {
+				t.Helper()
 				if err := unix.Setpriority(unix.PRIO_PROCESS, w.HostPID(), 8); err != nil {
 					t.Error(err)
 				}
@@ -261,6 +264,7 @@ func TestChangedAtExec(t *testing.T) {
 			q.Spec.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 50, Hard: 60}}
 		},
 		parked: func(t *testing.T, _ *Runner, w *checkpoint.Workload) {
+			t.Helper()
 			ready := make(chan error, 1)
 			go trace(w.HostPID(), ready, func() error { return unix.Prlimit(w.HostPID(), unix.RLIMIT_NOFILE, &limit, nil) })
 			if err := <-ready; err != nil {
@@ -438,6 +442,7 @@ func TestEvidenceRemoved(t *testing.T) {
 
 // unharmed skips a test if the observer cannot be used after it was closed.
 func unharmed(t *testing.T, r *Runner, q *request.Request) (*Case, error) {
+	t.Helper()
 	defer func() {
 		if e := recover(); e != nil {
 			t.Skipf("needs an observer that answers after Close; it panics: %v", e)

@@ -35,14 +35,15 @@ func TestSabotageCredentials(t *testing.T) {
 	}
 	// Another user's are its ambient set.
 	ambient := func(t *testing.T, q *request.Request) {
+		t.Helper()
 		user(t, q)
 		two := []string{"CAP_CHOWN", "CAP_KILL"}
 		q.Spec.Process.Capabilities = &specs.LinuxCapabilities{Bounding: two, Permitted: two, Effective: two, Inheritable: two, Ambient: two[1:]}
 	}
-	secure := func(_ *testing.T, q *request.Request) { q.Ext.Securebits = ptr[uint32](0xc0) } // no ambient raise, locked
+	secure := func(_ *testing.T, q *request.Request) { q.Ext.Securebits = new(uint32(0xc0)) } // no ambient raise, locked
 	nnp := func(_ *testing.T, q *request.Request) { q.Spec.Process.NoNewPrivileges = true }
-	death := func(_ *testing.T, q *request.Request) { q.Ext.Pdeathsig = ptr(request.Signal(unix.SIGTERM)) }
-	persona := func(_ *testing.T, q *request.Request) { q.Ext.Personality = ptr[uint32](0x0040000) } // ADDR_NO_RANDOMIZE
+	death := func(_ *testing.T, q *request.Request) { q.Ext.Pdeathsig = new(request.Signal(unix.SIGTERM)) }
+	persona := func(_ *testing.T, q *request.Request) { q.Ext.Personality = new(uint32(0x0040000)) } // ADDR_NO_RANDOMIZE
 	table(t, []sabotage{
 		{
 			name: "uid/skipped", ask: user, tamper: config(func(c *checkpoint.Config) { c.UID = none[uint32]() }),
@@ -177,10 +178,11 @@ func TestSabotageScheduling(t *testing.T) {
 		}
 	}
 	reset := func(t *testing.T, q *request.Request) {
+		t.Helper()
 		policy(specs.SchedBatch, 0)(t, q)
 		q.Spec.Process.Scheduler.Flags = []specs.LinuxSchedulerFlag{specs.SchedFlagResetOnFork}
 	}
-	slack := func(_ *testing.T, q *request.Request) { q.Ext.TimerSlack = ptr[uint64](123456) }
+	slack := func(_ *testing.T, q *request.Request) { q.Ext.TimerSlack = new(uint64(123456)) }
 	skip := config(func(c *checkpoint.Config) { c.Scheduler, c.Nice = none[checkpoint.Sched](), none[int]() })
 	table(t, []sabotage{
 		{name: "oom/skipped", ask: oom, tamper: config(func(c *checkpoint.Config) { c.OOMScoreAdj = none[int]() }), want: finds{"oom.score_adj": oracle.Ignored}, also: []string{"oom.score_adj_min"}},
@@ -207,7 +209,7 @@ func TestSabotageScheduling(t *testing.T) {
 }
 
 func TestSabotageProcess(t *testing.T) {
-	umask := func(_ *testing.T, q *request.Request) { q.Spec.Process.User.Umask = ptr[uint32](0o077) }
+	umask := func(_ *testing.T, q *request.Request) { q.Spec.Process.User.Umask = new(uint32(0o077)) }
 	session := func(_ *testing.T, q *request.Request) { q.Ext.Session = true }
 	keyring := func(_ *testing.T, q *request.Request) { q.Ext.NewKeyring = true }
 	ignore := func(_ *testing.T, q *request.Request) { q.Ext.IgnoreSignals = []request.Signal{1, 2} }
@@ -217,6 +219,7 @@ func TestSabotageProcess(t *testing.T) {
 	args := func(_ *testing.T, q *request.Request) { q.Spec.Process.Args = []string{"/bin/true", "one", "two"} }
 	fd := func(_ *testing.T, q *request.Request) { q.Ext.PassFDs = 1 }
 	file := func(t *testing.T, number int) checkpoint.PassedFile {
+		t.Helper()
 		f, err := os.Create(filepath.Join(t.TempDir(), "passed"))
 		if err != nil {
 			t.Fatal(err)
@@ -225,6 +228,7 @@ func TestSabotageProcess(t *testing.T) {
 		return checkpoint.PassedFile{Number: number, File: f}
 	}
 	passed := func(t *testing.T) *checkpoint.Options {
+		t.Helper()
 		return &checkpoint.Options{Files: []checkpoint.PassedFile{file(t, 3)}}
 	}
 	other := file(t, 3)

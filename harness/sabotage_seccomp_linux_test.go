@@ -20,9 +20,9 @@ func filtered(_ *testing.T, q *request.Request) {
 		DefaultAction: specs.ActAllow,
 		Architectures: []specs.Arch{specs.ArchX86_64, specs.ArchX86},
 		Syscalls: []specs.LinuxSyscall{
-			{Names: []string{"ptrace", "mount", "umount2"}, Action: specs.ActErrno, ErrnoRet: ptr[uint](1)},
+			{Names: []string{"ptrace", "mount", "umount2"}, Action: specs.ActErrno, ErrnoRet: new(uint(1))},
 			{
-				Names: []string{"socket"}, Action: specs.ActErrno, ErrnoRet: ptr[uint](97),
+				Names: []string{"socket"}, Action: specs.ActErrno, ErrnoRet: new(uint(97)),
 				Args: []specs.LinuxSeccompArg{{Index: 0, Value: 40, Op: specs.OpEqualTo}},
 			},
 			{Names: []string{"keyctl"}, Action: specs.ActKillProcess},
@@ -32,9 +32,10 @@ func filtered(_ *testing.T, q *request.Request) {
 
 // allowList asks for everything but what is listed to fail.
 func allowList(t *testing.T, q *request.Request) {
+	t.Helper()
 	filtered(t, q)
 	s := q.Spec.Linux.Seccomp
-	s.DefaultAction, s.DefaultErrnoRet = specs.ActErrno, ptr[uint](38)
+	s.DefaultAction, s.DefaultErrnoRet = specs.ActErrno, new(uint(38))
 	s.Syscalls = []specs.LinuxSyscall{{Action: specs.ActAllow, Names: []string{
 		"execve", "brk", "mmap", "munmap", "mprotect", "openat", "read",
 		"pread64", "close", "fstat", "newfstatat", "arch_prctl", "set_tid_address", "set_robust_list", "rseq", "prlimit64", "getrandom", "access",
@@ -64,7 +65,7 @@ func TestSabotageSeccomp(t *testing.T) {
 		{name: "one rule more", ask: filtered, tamper: policy(func(p *seccomp.Policy) {
 			p.Syscalls = append(slices.Clip(p.Syscalls), seccomp.Rule{Names: []string{"bpf"}, Action: seccomp.ActErrno})
 		}), want: stronger},
-		{name: "another errno", ask: filtered, tamper: policy(func(p *seccomp.Policy) { p.Syscalls[0].ErrnoRet = ptr[uint](2) }), want: weaker},
+		{name: "another errno", ask: filtered, tamper: policy(func(p *seccomp.Policy) { p.Syscalls[0].ErrnoRet = new(uint(2)) }), want: weaker},
 		{name: "errno instead of kill", ask: filtered, tamper: policy(func(p *seccomp.Policy) { p.Syscalls[2].Action = seccomp.ActErrno }), want: weaker},
 		{name: "log instead of errno", ask: filtered, tamper: policy(func(p *seccomp.Policy) { p.Syscalls[0].Action, p.Syscalls[0].ErrnoRet = seccomp.ActLog, nil }), want: weaker},
 		{name: "another argument", ask: filtered, tamper: policy(func(p *seccomp.Policy) { p.Syscalls[1].Args[0].Value = 41 }), want: weaker},
@@ -77,7 +78,7 @@ func TestSabotageSeccomp(t *testing.T) {
 			p.DefaultAction, p.DefaultErrnoRet = seccomp.ActAllow, nil
 			p.Syscalls = []seccomp.Rule{{Names: []string{"ptrace"}, Action: seccomp.ActErrno}}
 		}), want: weaker},
-		{name: "allow list/another default errno", ask: allowList, tamper: policy(func(p *seccomp.Policy) { p.DefaultErrnoRet = ptr[uint](1) }), want: weaker},
+		{name: "allow list/another default errno", ask: allowList, tamper: policy(func(p *seccomp.Policy) { p.DefaultErrnoRet = new(uint(1)) }), want: weaker},
 	})
 }
 

@@ -23,8 +23,9 @@ func TestSabotageNamespaces(t *testing.T) {
 	table(t, []sabotage{
 		{
 			name: "user/skipped",
-			ask:  func(t *testing.T, q *request.Request) { ns(specs.UserNamespace)(t, q); allIDs(q) },
+			ask:  func(t *testing.T, q *request.Request) { t.Helper(); ns(specs.UserNamespace)(t, q); allIDs(q) },
 			tamper: func(c *checkpoint.Config, o *checkpoint.Options) {
+				t.Helper()
 				without(checkpoint.User)(c, o)
 				c.UIDMap, c.GIDMap = nil, nil
 			},
@@ -58,6 +59,7 @@ func TestSabotageNamespaces(t *testing.T) {
 		{
 			name: "setgroups/allowed",
 			ask: func(t *testing.T, q *request.Request) {
+				t.Helper()
 				ns(specs.UserNamespace)(t, q)
 				allIDs(q)
 				q.Ext.DenySetgroups = true
@@ -66,7 +68,7 @@ func TestSabotageNamespaces(t *testing.T) {
 		},
 		{
 			name:   "setgroups/denied unasked",
-			ask:    func(t *testing.T, q *request.Request) { ns(specs.UserNamespace)(t, q); allIDs(q) },
+			ask:    func(t *testing.T, q *request.Request) { t.Helper(); ns(specs.UserNamespace)(t, q); allIDs(q) },
 			tamper: config(func(c *checkpoint.Config) { c.DenySetgroups = true }), want: finds{"user_namespace.setgroups": oracle.Leaked},
 		},
 
@@ -81,11 +83,14 @@ func TestSabotageNamespaces(t *testing.T) {
 }
 
 func names(t *testing.T, q *request.Request) {
+	t.Helper()
+	t.Helper()
 	ns(specs.UTSNamespace)(t, q)
 	q.Spec.Hostname, q.Spec.Domainname = "constrained", "example.org"
 }
 
 func offsets(t *testing.T, q *request.Request) {
+	t.Helper()
 	ns(specs.TimeNamespace)(t, q)
 	q.Spec.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"monotonic": {Secs: 1000}, "boottime": {Secs: 2000}}
 }

@@ -234,6 +234,7 @@ func frozen(ctx context.Context, t *testing.T, w *Watch) *Record {
 }
 
 func compareWithProc(t *testing.T, s *Snapshot, pid int, strange bool, says told) {
+	t.Helper()
 	p := s.Posture()
 	want := wantFromProc(t, pid, strange, says)
 	for _, f := range posture.Fields() {

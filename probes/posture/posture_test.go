@@ -57,7 +57,6 @@ func fill(v reflect.Value, n *int) {
 // paths lists the JSON paths of all Values of the structure.
 func paths(t reflect.Type, prefix string) (list []string) {
 	for f := range t.Fields() {
-		f := f
 		name := prefix + strings.Split(f.Tag.Get("json"), ",")[0]
 		if _, ok := f.Type.FieldByName("known"); ok {
 			list = append(list, name)
