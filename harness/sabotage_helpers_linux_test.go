@@ -182,7 +182,6 @@ func config(f func(c *checkpoint.Config)) func(*checkpoint.Config, *checkpoint.O
 	return func(c *checkpoint.Config, _ *checkpoint.Options) { f(c) }
 }
 
-
 // cgroupDir makes a cgroup below a mount point; it is removed at the end.
 func cgroupDir(t *testing.T, mount, name string) string {
 	t.Helper()
