@@ -63,7 +63,8 @@ func readEnvironment() (*environment, error) {
 // AgentPID is the process id of the agent, the parent of every workload.
 func (l *Launcher) AgentPID() int { return l.agent.PID() }
 
-// Live is the number of workloads that have not ended yet.
+// Live is the number of workloads that have not ended yet. It may lag a moment
+// behind what Wait has answered.
 func (l *Launcher) Live() int { return l.agent.Live() }
 
 // Close ends the agent. Workloads that are still there are killed.

@@ -43,8 +43,9 @@ type Observer struct {
 	waitMu  sync.Mutex
 	waiters uint32
 
-	readMu sync.Mutex // one reader at a time; taken before mu
-	rec    ringbuf.Record
+	readMu   sync.Mutex // one reader at a time; taken before mu
+	unmapped bool       // guarded by readMu: the ring buffer is gone
+	rec      ringbuf.Record
 
 	cookies atomic.Uint64
 	noFault atomic.Bool // no hook at page faults could be attached
@@ -205,6 +206,7 @@ func (o *Observer) Close() error {
 	<-o.closed
 	o.readMu.Lock()
 	defer o.readMu.Unlock()
+	o.unmapped = true
 	err = errors.Join(err, o.reader.Close(), unix.Close(o.stop))
 	o.objs.coll.Close()
 	return err
@@ -244,6 +246,9 @@ func (o *Observer) read() {
 func (o *Observer) drain() error {
 	o.readMu.Lock()
 	defer o.readMu.Unlock()
+	if o.unmapped {
+		return o.readerError()
+	}
 	for o.reader.AvailableBytes() > 0 {
 		err := o.reader.ReadInto(&o.rec)
 		switch {
