@@ -295,9 +295,11 @@ static void on_exec(u32 slot)
 	drop_pipe(r);
 	if (load(&launch_of(r)->state) != ST_EXECING)
 		return;
+	/* The first half of a second clone may be a zombie that was not looked at yet: its pid would say "ended". */
+	s32 second = launch_of(r)->pid2, pid = second > 0 ? second : r->pid;
 	/* Descriptors are closed a moment before PF_FORKNOEXEC is cleared (begin_new_exec). */
 	for (;;) {
-		int zombie = 0, e = execed(r->pid, &zombie);
+		int zombie = 0, e = execed(pid, &zombie);
 		if (zombie || e < 0)
 			return; /* the exit report will say whether it had exec'd */
 		if (e)
@@ -305,7 +307,7 @@ static void on_exec(u32 slot)
 		sys0(NR_sched_yield);
 	}
 	r->watch = 0;
-	tell(slot, EV_RUNNING, r->pid, 0, 0, 0, -1);
+	tell(slot, EV_RUNNING, pid, 0, 0, 0, -1);
 }
 
 static u32 find(s32 pid)
