@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"strconv"
@@ -168,5 +169,47 @@ func BenchmarkRun(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// The same names can be used again as soon as a workload has ended.
+func TestVethNameIsFree(t *testing.T) {
+	needRoot(t)
+	l := newLauncher(t)
+	cfg := Config{Args: []string{"/bin/true"}, Namespaces: []Namespace{{Kind: Net}}, Network: Network{
+		Links: []Link{{Kind: Veth, Name: "eth0", Host: "hsagain0"}},
+	}}
+	for i := range 20 {
+		if r, err := l.Run(bg, &cfg, nil); err != nil || r.State != Exited {
+			t.Fatalf("launch %d: %v %v", i, r, err)
+		}
+	}
+}
+
+// A device that somebody else has under the name is refused, and left alone.
+func TestVethNameIsTaken(t *testing.T) {
+	needRoot(t)
+	l := newLauncher(t)
+	cfg := Config{Args: []string{"/bin/sleep", "1000"}, Namespaces: []Namespace{{Kind: Net}}, Network: Network{
+		Links: []Link{{Kind: Veth, Name: "eth0", Host: "hstaken0"}},
+	}}
+	first, err := l.Start(bg, &cfg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = l.Start(bg, &cfg, nil)
+	var e *Error
+	if !errors.As(err, &e) || e.Stage != StageNetwork || !errors.Is(err, unix.EEXIST) {
+		t.Errorf("second with the same name: %v; want EEXIST", err)
+	}
+	if _, err := net.InterfaceByName("hstaken0"); err != nil {
+		t.Errorf("the first one's device: %v", err)
+	}
+	if err := first.Kill(); err != nil {
+		t.Error(err)
+	}
+	result(t, first)
+	if _, err := net.InterfaceByName("hstaken0"); err == nil {
+		t.Error("the device is still there")
 	}
 }

@@ -463,6 +463,7 @@ func TestDefect20_MountsArePrivateByDefault(t *testing.T) {
 
 // deadline ends a verb that does not answer.
 func deadline(t *testing.T) context.Context {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	t.Cleanup(cancel)
 	return ctx

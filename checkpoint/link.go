@@ -33,9 +33,8 @@ func (p *plan) network(cfg *Config) {
 	p.host = append(p.host, hostStep{StageNetwork, "", func(w *Workload) error { return w.links(&cfg.Network) }})
 }
 
-// links makes, moves and configures the devices. A device of ours that could
-// not be finished is removed with its peer; those that were finished end with
-// the namespace.
+// links makes, moves and configures the devices. A pair that could not be
+// finished ends with the workload, as all do.
 func (w *Workload) links(n *Network) error {
 	nsFD, err := w.openProc("ns/net")
 	if err != nil {
@@ -54,12 +53,7 @@ func (w *Workload) links(n *Network) error {
 	defer inside.Close()
 	for i := range n.Links {
 		l := &n.Links[i]
-		if err := link(host, inside, nsFD, l); err != nil {
-			if l.Kind == Veth {
-				if dev, e := host.LinkByName(l.Host); e == nil {
-					_ = host.LinkDel(dev)
-				}
-			}
+		if err := w.link(host, inside, nsFD, l); err != nil {
 			return &Error{Stage: StageNetwork, Index: i, Object: l.Name, Err: err}
 		}
 	}
@@ -71,7 +65,37 @@ func (w *Workload) links(n *Network) error {
 	return nil
 }
 
-func link(host, inside *netlink.Handle, nsFD int, l *Link) error {
+// remember notes the host's end of a pair, to be removed at the end.
+func (w *Workload) remember(host *netlink.Handle, name string) error {
+	dev, err := host.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	w.veths = append(w.veths, dev.Attrs().Index)
+	w.mu.Unlock()
+	return nil
+}
+
+// removeVeths takes the pairs down that were made for the workload, once it has
+// ended. The kernel does so by itself, but some time after the last process of
+// the namespace, and until then their names are taken. They are named by index:
+// a device that got the name since is left alone.
+func removeVeths(indices []int) {
+	if len(indices) == 0 {
+		return
+	}
+	host, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return // then the kernel will
+	}
+	defer host.Close()
+	for _, i := range indices {
+		_ = host.LinkDel(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Index: i}})
+	}
+}
+
+func (w *Workload) link(host, inside *netlink.Handle, nsFD int, l *Link) error {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MTU = l.Name, l.MTU
 	switch l.Kind {
@@ -84,6 +108,9 @@ func link(host, inside *netlink.Handle, nsFD int, l *Link) error {
 		veth := &netlink.Veth{LinkAttrs: attrs, PeerName: l.Name, PeerNamespace: netlink.NsFd(nsFD), PeerMTU: uint32(l.MTU)}
 		if err := host.LinkAdd(veth); err != nil {
 			return fmt.Errorf("add pair: %w", err)
+		}
+		if err := w.remember(host, l.Host); err != nil {
+			return err
 		}
 		if err := configure(host, l.Host, l.HostAddresses, l.Down); err != nil {
 			return err

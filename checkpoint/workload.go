@@ -81,6 +81,7 @@ type Workload struct {
 	pid     int
 	pidfd   int
 	procDir int
+	veths   []int // interface indices of the host's ends
 	result  Result
 
 	parked  chan struct{} // one token for each time it parks
@@ -608,11 +609,12 @@ func (w *Workload) end(r Result) {
 		defer close(w.started)
 	}
 	w.state, w.result = r.State, r
-	if len(w.plan.made) == 0 {
+	if len(w.plan.made)+len(w.veths) == 0 {
 		close(w.done)
 		return
 	}
 	go func() {
+		removeVeths(w.veths)
 		if err := removeCgroups(w.plan.made); err != nil && w.result.Err == nil {
 			w.result.Err = err
 		}
