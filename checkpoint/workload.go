@@ -364,6 +364,7 @@ func (w *Workload) Wait(ctx context.Context) (Result, error) {
 		return w.result, nil
 	default:
 	}
+	w.launched.Spin()
 	select {
 	case <-w.done:
 		return w.result, nil

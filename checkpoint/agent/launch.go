@@ -36,6 +36,7 @@ type Launch struct {
 	onEvent func(*Event, int)
 	over    atomic.Bool
 	begun   time.Time
+	spun    atomic.Bool // once is enough, for one waiter
 }
 
 // Launch sends spec to the agent. onEvent is called for every event in the
@@ -127,10 +128,10 @@ const spinFor = 300 * time.Microsecond
 // where an idle processor has to be started for it (in a virtual machine: tens
 // of microseconds), so a host that has nothing else to do saves that. It does
 // nothing with other launches under way, with a single processor, or if the
-// launches before took longer than it would try.
+// launches before took much longer than it would try.
 func (l *Launch) Spin() {
 	usual := &l.agent.usual
-	if runtime.GOMAXPROCS(0) == 1 || time.Duration(usual.Load()) > spinFor || l.agent.Live() != 1 {
+	if runtime.GOMAXPROCS(0) == 1 || time.Duration(usual.Load()) > 2*spinFor || l.agent.Live() != 1 || !l.spun.CompareAndSwap(false, true) {
 		return
 	}
 	for i := 0; !l.over.Load(); i++ {
