@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -127,8 +128,13 @@ func (h *held) mount(want specs.Mount) (any, bool, string, error) {
 		return nil, false, "nothing is mounted there", nil
 	}
 	got := map[string]string{"type": m.FSType, "source": m.Source, "root": m.Root, "options": m.Options, "data": m.VFSOptions}
-	if !slices.Contains(want.Options, "remount") && !h.isNew(m) {
-		return got, false, "what is mounted there was there before", nil
+	if !slices.Contains(want.Options, "remount") {
+		if h.before == nil {
+			return nil, false, "", errors.New("the mounts before the launch are not known, so a new one cannot be told from an old one")
+		}
+		if !h.isNew(m) {
+			return got, false, "what is mounted there was there before", nil
+		}
 	}
 	has := func(o string) bool { return slices.Contains(strings.Split(m.Options, ","), o) }
 	bind := slices.Contains(want.Options, "bind") || slices.Contains(want.Options, "rbind")
@@ -212,9 +218,6 @@ func (h *held) mountAt(target string) *mountinfo.Info {
 // isNew reports whether there are as many mounts more at m's place as were
 // asked for.
 func (h *held) isNew(m *mountinfo.Info) bool {
-	if h.before == nil {
-		return true
-	}
 	n := 0
 	for _, i := range h.mounts {
 		if i.Mountpoint == m.Mountpoint {
