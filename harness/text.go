@@ -226,7 +226,10 @@ func (p *printer) tail(r *Report) {
 	if len(when) == 0 {
 		when = []string{"never"}
 	} else {
-		when[len(when)-1] += " µs after release" + elsewhere
+		if r.Snapshots[len(r.Snapshots)-1].NSSinceProceed > 0 {
+			when[len(when)-1] += " µs after release"
+		}
+		when[len(when)-1] += elsewhere
 	}
 	p.line("seen: " + strings.Join(when, ", "))
 	switch w := r.Workload; {
