@@ -19,7 +19,7 @@ race: ## the same under the race detector
 	@scripts/deps.sh test
 	@CGO_ENABLED=1 scripts/test.sh -race $(PKG)
 
-soak: ## N launches (default 10000), looking for leaks and rare failures
+soak: ## N random, verified launches (default 10000): no finding, nothing left behind, no growth
 	@scripts/soak.sh $(N)
 
 bench: ## launch latency and throughput against a C floor, os/exec and container runtimes; ARGS=-short
