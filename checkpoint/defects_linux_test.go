@@ -139,7 +139,7 @@ func TestDefect02_KilledBetweenProceedAndExecIsNotRunning(t *testing.T) {
 		proceeded := make(chan error, 1)
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		go func() { proceeded <- w.Proceed(ctx) }()
-		for begun := time.Now(); time.Since(begun) < time.Duration(i)*10*time.Microsecond; { // from before the child wakes up to after its exec
+		for begun := time.Now(); time.Since(begun) < time.Duration(i*i)*2*time.Microsecond; { // from before the child wakes up to after its exec
 		}
 		_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
 		unix.Close(fd)
