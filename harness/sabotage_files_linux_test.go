@@ -16,6 +16,7 @@ import (
 func TestSabotageMounts(t *testing.T) {
 	dir := rootfs(t)
 	elsewhere := t.TempDir()
+	other := rootfs(t)
 	mount := func(m ...specs.Mount) func(*testing.T, *request.Request) {
 		return func(t *testing.T, q *request.Request) {
 			t.Helper()
@@ -75,23 +76,12 @@ func TestSabotageMounts(t *testing.T) {
 		{name: "root/not changed", ask: root(false), tamper: noRoot, want: finds{"fs.root": oracle.Ignored}, also: pivoted},
 		{name: "root/not changed, a mount in it", ask: root(false, scratch), tamper: noRoot, want: finds{"fs.root": oracle.Ignored}, also: pivoted},
 		{name: "root/not changed, read-only", ask: root(true), tamper: noRoot, want: finds{"fs.root": oracle.Ignored, "fs.root_read_only": oracle.Ignored}, also: pivoted},
-		{name: "root/another", ask: root(false, scratch), tamper: config(func(c *checkpoint.Config) { c.Root.Path = other(t) }), want: finds{"fs.root": oracle.Weaker}, also: pivoted},
+		{name: "root/another", ask: root(false, scratch), tamper: config(func(c *checkpoint.Config) { c.Root.Path = other }), want: finds{"fs.root": oracle.Weaker}, also: pivoted},
 		{name: "root/writable", ask: root(true), tamper: config(func(c *checkpoint.Config) { c.Root.ReadOnly = false }), want: finds{"fs.root_read_only": oracle.Ignored}},
 		{name: "propagation/private instead of shared", ask: propagation("shared"), tamper: config(func(c *checkpoint.Config) { c.Propagation = "private" }), want: wrong},
 		{name: "propagation/shared instead of private", ask: propagation("private"), tamper: config(func(c *checkpoint.Config) { c.Propagation = "shared" }), want: wrong},
 		{name: "propagation/unbindable instead of private", ask: propagation("private"), tamper: config(func(c *checkpoint.Config) { c.Propagation = "unbindable" }), want: wrong},
 	})
-}
-
-var second string
-
-// other is a second root, made once.
-func other(t *testing.T) string {
-	t.Helper()
-	if second == "" {
-		second = rootfs(t)
-	}
-	return second
 }
 
 func TestSabotageNetwork(t *testing.T) {
