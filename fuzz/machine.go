@@ -1,7 +1,6 @@
 package fuzz
 
 import (
-	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/holdshort/holdshort/internal/exitzero"
 	"github.com/moby/sys/mountinfo"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -170,7 +170,7 @@ func (m *Machine) cgroups() {
 // Prepare fills an empty directory with what the requests name: the workload,
 // a root file system with it, mount points, and things to bind.
 func Prepare(dir string) error {
-	image := workloadELF()
+	image := exitzero.ELF()
 	if image == nil {
 		return fmt.Errorf("fuzz: no workload for %s", runtime.GOARCH)
 	}
@@ -206,40 +206,4 @@ func Prepare(dir string) error {
 		}
 	}
 	return nil
-}
-
-// workloadELF is a program of one page that needs no library: exit(0).
-func workloadELF() []byte {
-	var code []byte
-	var machine uint16
-	switch runtime.GOARCH {
-	case "amd64":
-		machine = 62
-		code = []byte{0xb8, 60, 0, 0, 0, 0x31, 0xff, 0x0f, 0x05} // mov $60,%eax; xor %edi,%edi; syscall
-	case "arm64":
-		machine = 183
-		code = []byte{0xa8, 0x0b, 0x80, 0xd2, 0x00, 0x00, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4} // mov x8,#93; mov x0,#0; svc #0
-	default:
-		return nil
-	}
-	const base, headers = 0x400000, 64 + 56
-	le := binary.LittleEndian
-	b := []byte{0x7f, 'E', 'L', 'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0}
-	b = le.AppendUint16(b, 2) // ET_EXEC
-	b = le.AppendUint16(b, machine)
-	b = le.AppendUint32(b, 1)
-	b = le.AppendUint64(b, base+headers) // entry
-	b = le.AppendUint64(b, 64)           // program headers
-	b = le.AppendUint64(b, 0)
-	b = le.AppendUint32(b, 0)
-	for _, v := range []uint16{64, 56, 1, 0, 0, 0} {
-		b = le.AppendUint16(b, v)
-	}
-	b = le.AppendUint32(b, 1) // PT_LOAD
-	b = le.AppendUint32(b, 5) // read, execute
-	size := uint64(headers + len(code))
-	for _, v := range []uint64{0, base, base, size, size, 0x10000} {
-		b = le.AppendUint64(b, v)
-	}
-	return append(b, code...)
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+	"github.com/holdshort/holdshort/internal/exitzero"
 	"golang.org/x/sys/unix"
 
 	"github.com/holdshort/holdshort/probes/internal/sys"
@@ -276,7 +277,7 @@ func TestWatch_SecondExec(t *testing.T) {
 // A program whose only segment is writable and has a tail of zeroes on the page
 // of its entry: the kernel clears the tail, so the page is there already.
 func TestFirst_AbsentIsHarmless(t *testing.T) {
-	image := canaryELF()
+	image := exitzero.ELF()
 	if image == nil {
 		t.Skip("no program for this architecture")
 	}
