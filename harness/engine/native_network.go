@@ -1,0 +1,26 @@
+package engine
+
+import (
+	"github.com/holdshort/holdshort/checkpoint"
+)
+
+func (t *translator) network() {
+	for _, name := range sortedKeys(t.req.Linux().NetDevices) {
+		inside := t.req.Linux().NetDevices[name].Name
+		if inside == "" {
+			inside = name
+		}
+		t.cfg.Network.Links = append(t.cfg.Network.Links, checkpoint.Link{Kind: checkpoint.Move, Host: name, Name: inside})
+	}
+	n := &t.req.Ext.Network
+	t.cfg.Network.LoopbackUp = n.LoopbackUp
+	for _, l := range n.Links {
+		t.cfg.Network.Links = append(t.cfg.Network.Links, checkpoint.Link{
+			Kind: checkpoint.LinkKind(l.Kind), Name: l.Name,
+			Host: l.Host, Addresses: l.Addresses, HostAddresses: l.HostAddresses, MTU: l.MTU, Down: l.Down,
+		})
+	}
+	for _, r := range n.Routes {
+		t.cfg.Network.Routes = append(t.cfg.Network.Routes, checkpoint.Route(r))
+	}
+}

@@ -1,0 +1,258 @@
+package harness
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/holdshort/holdshort/checkpoint"
+	"github.com/moby/sys/mountinfo"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// mountsBefore looks at the mount table that the workload's begins as a copy
+// of, so that a mount that was there already is not taken for a new one.
+func (h *held) mountsBefore(asked bool) {
+	table := "/proc/self/mountinfo"
+	for _, n := range h.cfg.Namespaces {
+		if n.Kind != checkpoint.Mnt {
+			continue
+		}
+		if n.PID > 0 {
+			table = "/proc/" + strconv.Itoa(n.PID) + "/mountinfo"
+		}
+		asked = asked && n.Path == ""
+	}
+	if !asked {
+		return
+	}
+	f, err := os.Open(table)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	list, err := mountinfo.GetMountsFromReader(f, nil)
+	if err != nil {
+		return
+	}
+	h.before = make(map[string]int, len(list))
+	for _, m := range list {
+		h.before[m.Mountpoint]++
+	}
+}
+
+// mount compares the topmost mount at a target with what was asked for.
+func (h *held) mount(want specs.Mount) (any, bool, string, error) {
+	if h.mountsErr != nil {
+		return nil, false, "", h.mountsErr
+	}
+	m := h.mountAt(filepath.Clean("/" + want.Destination))
+	if m == nil {
+		return nil, false, "nothing is mounted there", nil
+	}
+	got := map[string]string{"type": m.FSType, "source": m.Source, "root": m.Root, "options": m.Options, "data": m.VFSOptions}
+	if !slices.Contains(want.Options, "remount") {
+		if h.before == nil {
+			return nil, false, "", errors.New("the mounts before the launch are not known, so a new one cannot be told from an old one")
+		}
+		if !h.isNew(m) {
+			return got, false, "what is mounted there was there before", nil
+		}
+	}
+	has := func(o string) bool { return slices.Contains(strings.Split(m.Options, ","), o) }
+	bind := slices.Contains(want.Options, "bind") || slices.Contains(want.Options, "rbind")
+	if bind {
+		var st, at unix.Stat_t
+		if err := unix.Stat(want.Source, &st); err != nil {
+			return nil, false, "", err
+		}
+		if err := unix.Stat(h.proc("root")+m.Mountpoint, &at); err != nil {
+			return nil, false, "", err
+		}
+		if st.Dev != at.Dev || st.Ino != at.Ino {
+			return got, false, "it is another file than the source", nil
+		}
+	} else if want.Type != "" && m.FSType != want.Type {
+		return got, false, "the file system is of another type", nil
+	}
+	for _, o := range want.Options {
+		switch kind := strings.TrimPrefix(o, "r"); {
+		case slices.Contains(restrictions, o):
+			if !has(o) {
+				return got, false, o + " is not in force", nil
+			}
+		case o == "rw":
+			if has("ro") {
+				return got, false, "it is read-only", nil
+			}
+		case slices.Contains(grants, o):
+		case slices.Contains(propagationTypes, kind):
+			if p := propagationOf(m); !propagates(kind, p) {
+				return got, false, "its propagation is " + p, nil
+			}
+		case !bind: // a bind mount has no data of its own
+			ok, err := h.mountData(o, m)
+			if err != nil {
+				return nil, false, "", err
+			}
+			if !ok {
+				return got, false, o + " is not in force", nil
+			}
+		}
+	}
+	return got, true, "", nil
+}
+
+// Options of mounts: those that restrain, and that are shown when in force, and
+// those that say that there is no restraint, or nothing that is shown.
+var (
+	restrictions     = []string{"ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime", "nosymfollow"}
+	grants           = []string{"defaults", "bind", "rbind", "remount", "suid", "dev", "exec", "async", "atime", "diratime", "norelatime", "strictatime", "nostrictatime", "newinstance"}
+	propagationTypes = []string{"private", "slave", "shared", "unbindable"}
+)
+
+// mountAt finds the mount that the workload finds at a path, symbolic links
+// followed inside its root.
+func (h *held) mountAt(target string) *mountinfo.Info {
+	id := -1
+	if root, err := unix.Open(h.proc("root"), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err == nil {
+		defer unix.Close(root)
+		how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT}
+		if fd, err := unix.Openat2(root, target, &how); err == nil {
+			defer unix.Close(fd)
+			var st unix.Statx_t
+			if unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &st) == nil && st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0 {
+				id = int(st.Mnt_id)
+			}
+		}
+	}
+	var m *mountinfo.Info
+	for _, i := range h.mounts {
+		if i.ID == id {
+			return i
+		}
+		if i.Mountpoint == target {
+			m = i
+		}
+	}
+	return m
+}
+
+// isNew reports whether there are as many mounts more at m's place as were
+// asked for.
+func (h *held) isNew(m *mountinfo.Info) bool {
+	n := 0
+	for _, i := range h.mounts {
+		if i.Mountpoint == m.Mountpoint {
+			n++
+		}
+	}
+	at := m.Mountpoint
+	if root := h.cfg.Root.Path; root != "" {
+		if real, err := filepath.EvalSymlinks(root); err == nil {
+			root = real
+		}
+		at = filepath.Join(root, at)
+	}
+	return n > h.before[at]
+}
+
+// mountData compares an option of the file system with what it shows.
+func (h *held) mountData(want string, m *mountinfo.Info) (bool, error) {
+	shown := strings.Split(m.VFSOptions, ",")
+	if slices.Contains(shown, want) {
+		return true, nil
+	}
+	key, value, _ := strings.Cut(want, "=")
+	got, found := "", false
+	for _, o := range shown {
+		if k, v, _ := strings.Cut(o, "="); k == key {
+			got, found = v, true
+		}
+	}
+	switch key {
+	case "size", "nr_blocks", "nr_inodes":
+		if strings.HasSuffix(value, "%") {
+			break
+		}
+		return found && sameLimit(strings.ToLower(value), got), nil
+	case "mode", "ptmxmode":
+		n, err := strconv.ParseUint(value, 8, 32)
+		if err != nil {
+			break
+		}
+		if !found && m.FSType == "tmpfs" {
+			return n == 0o1777, nil // the default is not shown
+		}
+		g, err := strconv.ParseUint(got, 8, 32)
+		return err == nil && g == n, nil
+	case "hidepid":
+		words := map[string]string{"0": "off", "1": "noaccess", "2": "invisible", "4": "ptraceable"}
+		for n, word := range words {
+			if value == n || value == word {
+				return got == n || got == word || !found && n == "0", nil
+			}
+		}
+	case "uid", "gid": // shown as the initial user namespace has them
+		id := uint64(0)
+		if found {
+			id, _ = strconv.ParseUint(got, 10, 32)
+		}
+		n, err := strconv.ParseUint(value, 10, 32)
+		if err != nil {
+			break
+		}
+		return h.hostID(uint32(n), key == "uid") == id, nil
+	}
+	return false, fmt.Errorf("the file system does not show whether %q is in force", want)
+}
+
+// hostID is an id of the workload as the host has it.
+func (h *held) hostID(id uint32, user bool) uint64 {
+	maps := h.cfg.GIDMap
+	if user {
+		maps = h.cfg.UIDMap
+	}
+	for _, m := range maps {
+		if id >= m.Inside && id-m.Inside < m.Count {
+			return uint64(m.Outside) + uint64(id-m.Inside)
+		}
+	}
+	return uint64(id)
+}
+
+func propagationOf(m *mountinfo.Info) string {
+	switch {
+	case strings.Contains(m.Optional, "shared:"):
+		return "shared"
+	case strings.Contains(m.Optional, "master:"):
+		return "slave"
+	case strings.Contains(m.Optional, "unbindable"):
+		return "unbindable"
+	}
+	return "private"
+}
+
+// propagates: a mount without peers becomes private where a slave was asked
+// for, see mount_namespaces(7).
+func propagates(want, got string) bool {
+	return want == got || want == "slave" && got == "private"
+}
+
+func (h *held) propagation(want string) (any, bool, string, error) {
+	if h.mountsErr != nil {
+		return nil, false, "", h.mountsErr
+	}
+	for _, m := range h.mounts {
+		if m.Mountpoint == "/" {
+			got := propagationOf(m)
+			return got, propagates(strings.TrimPrefix(want, "r"), got), "", nil
+		}
+	}
+	return nil, false, "", fmt.Errorf("no root in the mount table")
+}

@@ -1,0 +1,131 @@
+package harness
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/holdshort/holdshort/checkpoint"
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+func (h *held) network(part string, index int) (any, bool, string, error) {
+	fd, err := netns.GetFromPath(h.proc("ns/net"))
+	if err != nil {
+		return nil, false, "", err
+	}
+	defer fd.Close()
+	nl, err := netlink.NewHandleAt(fd, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, false, "", err
+	}
+	defer nl.Close()
+	n := &h.cfg.Network
+	if i := strings.IndexByte(part, '['); i >= 0 {
+		part = part[:i]
+	}
+	switch part {
+	case "loopbackUp":
+		lo, err := nl.LinkByName("lo")
+		if err != nil {
+			return nil, false, "", err
+		}
+		return lo.Attrs().Flags.String(), lo.Attrs().RawFlags&unix.IFF_UP != 0, "", nil
+	case "links":
+		return seeLink(nl, &n.Links[index])
+	case "routes":
+		return seeRoute(nl, &n.Routes[index])
+	}
+	return nil, false, "", fmt.Errorf("no way to see it from outside is known")
+}
+
+func seeLink(nl *netlink.Handle, want *checkpoint.Link) (any, bool, string, error) {
+	l, err := nl.LinkByName(want.Name)
+	if err != nil {
+		return nil, false, "there is no such device: " + err.Error(), nil
+	}
+	addrs, err := nl.AddrList(l, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, false, "", err
+	}
+	var list []string
+	for _, a := range addrs {
+		list = append(list, a.IPNet.String())
+	}
+	got := map[string]any{"kind": l.Type(), "mtu": l.Attrs().MTU, "flags": l.Attrs().Flags.String(), "addresses": list}
+	switch {
+	case want.Kind != checkpoint.Move && l.Type() != string(want.Kind):
+		return got, false, "it is of another kind", nil
+	case want.MTU != 0 && l.Attrs().MTU != want.MTU:
+		return got, false, "it has another mtu", nil
+	case want.Down == (l.Attrs().RawFlags&unix.IFF_UP != 0):
+		return got, false, "up or down is wrong", nil
+	}
+	for _, a := range want.Addresses {
+		if !slices.Contains(list, a.String()) {
+			return got, false, a.String() + " is missing", nil
+		}
+	}
+	for i := range addrs {
+		// IPv6 gives every device a link-local address by itself.
+		asked := slices.ContainsFunc(want.Addresses, func(p netip.Prefix) bool { return p.String() == list[i] })
+		if want.Kind != checkpoint.Move && !asked && !addrs[i].IP.IsLinkLocalUnicast() {
+			return got, false, list[i] + " was not asked for", nil
+		}
+	}
+	if want.Kind == checkpoint.Veth {
+		return seePeer(got, want)
+	}
+	return got, true, "", nil
+}
+
+// seePeer looks at the host's end of a pair.
+func seePeer(got map[string]any, want *checkpoint.Link) (any, bool, string, error) {
+	if want.Host == "" {
+		return got, true, "", nil
+	}
+	l, err := netlink.LinkByName(want.Host)
+	if err != nil {
+		return got, false, "there is no " + want.Host + " on the host: " + err.Error(), nil
+	}
+	addrs, err := netlink.AddrList(l, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, false, "", err
+	}
+	for _, a := range want.HostAddresses {
+		if !slices.ContainsFunc(addrs, func(x netlink.Addr) bool { return x.IPNet.String() == a.String() }) {
+			return got, false, "on the host " + a.String() + " is missing", nil
+		}
+	}
+	return got, true, "", nil
+}
+
+func seeRoute(nl *netlink.Handle, want *checkpoint.Route) (any, bool, string, error) {
+	routes, err := nl.RouteList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, false, "", err
+	}
+	link := 0
+	if want.Link != "" {
+		l, err := nl.LinkByName(want.Link)
+		if err != nil {
+			return nil, false, "there is no such device: " + err.Error(), nil
+		}
+		link = l.Attrs().Index
+	}
+	var got []string
+	holds := false
+	for _, r := range routes {
+		got = append(got, r.String())
+		dst := r.Dst == nil || r.Dst.IP.IsUnspecified()
+		if want.Destination.IsValid() {
+			dst = r.Dst != nil && r.Dst.String() == want.Destination.Masked().String()
+		}
+		gw := !want.Gateway.IsValid() || r.Gw.String() == want.Gateway.String()
+		holds = holds || dst && gw && (link == 0 || r.LinkIndex == link)
+	}
+	return got, holds, "", nil
+}
