@@ -36,6 +36,9 @@ generate: ## rebuild the agent and the BPF objects (clang 14)
 	@scripts/deps.sh generate
 	@scripts/generate.sh
 
+docs: ## rewrite the pages that are made from code: docs/constraints.md
+	go run ./internal/cmd/gendocs docs
+
 verify-generated: ## fail if a committed generated file is not what its source builds
 	@scripts/deps.sh generate
 	@scripts/verify-generated.sh
@@ -54,4 +57,4 @@ install: build ## copy the binary to $(PREFIX)/bin
 clean: ## remove what was built
 	rm -rf bin coverage.out bench.json
 
-.PHONY: help build demo test race soak bench lint fmt generate verify-generated cover check install clean
+.PHONY: help build demo test race soak bench lint fmt generate docs verify-generated cover check install clean

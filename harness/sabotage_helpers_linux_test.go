@@ -78,6 +78,7 @@ func allowed(list []string, field string) bool {
 
 func (s *sabotage) run(t *testing.T, r *Runner) {
 	t.Helper()
+	t.Cleanup(func() { noteSkipped(t) })
 	if s.need != nil {
 		if what := s.need(t, r); what != "" {
 			t.Skip("needs " + what)
@@ -133,7 +134,9 @@ func (s *sabotage) judge(t *testing.T, c *Case) {
 	}
 	if t.Failed() {
 		t.Logf("\n%s", text(c))
+		return
 	}
+	noteCaught(t, s.want)
 }
 
 // hostLink begins the names of the host's ends of pairs.

@@ -1,0 +1,114 @@
+package harness
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/holdshort/holdshort/harness/oracle"
+)
+
+// caughtFile lists what the sabotage tests catch: field, class, test. The
+// documentation of the constraints is made from it. go test ./harness -update
+// rewrites the lines of the tests that ran.
+const caughtFile = "reference/caught.txt"
+
+// caught is what was caught in this run, one line each.
+var caught struct {
+	sync.Mutex
+	lines   map[string]bool
+	partial map[string]bool // tests of which something was skipped
+}
+
+func noteCaught(t *testing.T, want map[string]oracle.Outcome) {
+	t.Helper()
+	caught.Lock()
+	defer caught.Unlock()
+	if caught.lines == nil {
+		caught.lines = map[string]bool{}
+	}
+	for f, o := range want {
+		caught.lines[fmt.Sprintf("%s %s %s", f, o, t.Name())] = true
+	}
+}
+
+func noteSkipped(t *testing.T) {
+	t.Helper()
+	if !t.Skipped() {
+		return
+	}
+	caught.Lock()
+	defer caught.Unlock()
+	if caught.partial == nil {
+		caught.partial = map[string]bool{}
+	}
+	caught.partial[testOf(t.Name())] = true
+}
+
+// testOf is the test function that a line is from.
+func testOf(line string) string {
+	f := strings.Fields(line)
+	name, _, _ := strings.Cut(f[min(2, len(f)-1)], "/")
+	return name
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if code == 0 {
+		code = keepCaught()
+	}
+	os.Exit(code)
+}
+
+// keepCaught compares what was caught with the file, or rewrites it. A test of
+// which nothing was skipped must catch what the file says of it.
+func keepCaught() int {
+	b, err := os.ReadFile(caughtFile)
+	if err != nil && !*update {
+		fmt.Println(err)
+		return 1
+	}
+	ran := map[string]bool{}
+	for l := range caught.lines {
+		ran[testOf(l)] = true
+	}
+	lines, stale := maps.Clone(caught.lines), 0
+	for l := range strings.SplitSeq(strings.TrimSpace(string(b)), "\n") {
+		if l == "" || caught.lines[l] {
+			continue
+		}
+		if name := testOf(l); ran[name] && !caught.partial[name] && flag.Lookup("test.run").Value.String() == "" {
+			fmt.Printf("%s: nothing caught this: %s\n", caughtFile, l)
+			stale++
+			continue
+		}
+		if lines == nil {
+			lines = map[string]bool{}
+		}
+		lines[l] = true
+	}
+	if *update {
+		if err := os.WriteFile(caughtFile, []byte(strings.Join(slices.Sorted(maps.Keys(lines)), "\n")+"\n"), 0o644); err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		return 0
+	}
+	for l := range caught.lines {
+		if !slices.Contains(strings.Split(string(bytes.TrimSpace(b)), "\n"), l) {
+			fmt.Printf("%s does not have this: %s\n", caughtFile, l)
+			stale++
+		}
+	}
+	if stale > 0 {
+		fmt.Println("go test ./harness -update brings it up to date")
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,16 @@
+package reference
+
+var privilege = []Constraint{
+	{Config: []string{"Capabilities.Bounding"}, Key: "process.capabilities.bounding", Call: "prctl PR_CAPBSET_DROP", Proof: []string{"capabilities.bounding"}},
+	{
+		Config: []string{"Capabilities.Permitted", "Capabilities.Effective", "Capabilities.Inheritable"}, Key: "process.capabilities", Call: "capset",
+		Proof: []string{"capabilities.permitted", "capabilities.effective", "capabilities.inheritable"}, Note: "what execve makes of them",
+	},
+	{Config: []string{"Capabilities.Ambient"}, Key: "process.capabilities.ambient", Call: "prctl PR_CAP_AMBIENT", Proof: []string{"capabilities.ambient"}},
+	{Config: []string{"Securebits"}, Key: "holdshort.securebits", Call: "prctl PR_SET_SECUREBITS", Proof: []string{"privilege.securebits"}},
+	{Config: []string{"NoNewPrivs"}, Key: "process.noNewPrivileges", Call: "prctl PR_SET_NO_NEW_PRIVS", Proof: []string{"privilege.no_new_privs"}},
+	{
+		Config: []string{"Seccomp"}, Key: "linux.seccomp", Call: "seccomp SECCOMP_SET_MODE_FILTER", Proof: []string{"seccomp.mode", "seccomp.filter_count", "seccomp.filters"},
+		Note: "the installed instructions are read where the kernel keeps them (CONFIG_CHECKPOINT_RESTORE), and simulated against the policy",
+	},
+}

@@ -1,0 +1,27 @@
+// Command gendocs writes the documentation that is made from code: gendocs DIR.
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/holdshort/holdshort/harness/reference"
+)
+
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: gendocs DIR")
+		os.Exit(64)
+	}
+	var b bytes.Buffer
+	err := reference.Markdown(&b)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(os.Args[1], "constraints.md"), b.Bytes(), 0o644)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "gendocs:", err)
+		os.Exit(1)
+	}
+}
