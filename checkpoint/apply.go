@@ -102,6 +102,9 @@ func (c *Config) merge(patch *Config) Config {
 	m.Session = m.Session || patch.Session
 	m.NewKeyring = m.NewKeyring || patch.NewKeyring
 	m.NoNewPrivs = m.NoNewPrivs || patch.NoNewPrivs
+	if patch.Landlock != nil {
+		m.Landlock = patch.Landlock
+	}
 	if patch.Seccomp != nil {
 		m.Seccomp = patch.Seccomp
 	}

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/holdshort/holdshort/checkpoint/landlock"
 	"github.com/holdshort/holdshort/checkpoint/seccomp"
 )
 
@@ -88,6 +89,8 @@ type Config struct {
 	// Pdeathsig is the signal that the workload gets when the agent dies.
 	// The kernel clears it when execve changes credentials; see prctl(2).
 	Pdeathsig Option[int] `json:"pdeathsig,omitzero"`
+	// Landlock is enforced after no_new_privs and before Seccomp.
+	Landlock *landlock.Policy `json:"landlock,omitempty"`
 	// Seccomp is loaded last, directly before execve.
 	Seccomp *seccomp.Policy `json:"seccomp,omitempty"`
 }

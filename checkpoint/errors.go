@@ -42,6 +42,7 @@ const (
 	StageAmbient    Stage = "capabilities.ambient"
 	StageNNP        Stage = "no-new-privs"
 	StagePdeathsig  Stage = "pdeathsig"
+	StageLandlock   Stage = "landlock"
 	StageSeccomp    Stage = "seccomp"
 	StageExec       Stage = "execve"
 )
@@ -100,6 +101,9 @@ var (
 	ErrBirth = errors.New("can only be asked for at birth")
 	// ErrAgentDied: the agent ended before its workloads.
 	ErrAgentDied = errors.New("agent died")
+	// ErrNotSupported: this kernel lacks what was asked for. It is
+	// errors.ErrUnsupported, which ENOSYS and EOPNOTSUPP match too.
+	ErrNotSupported = errors.ErrUnsupported
 )
 
 func fail(stage Stage, object string, err error) *Error {
@@ -123,6 +127,8 @@ func hint(stage Stage, errno unix.Errno) string {
 		return "a map other than one's own id needs CAP_SETUID/CAP_SETGID over the parent namespace, or map_helper with /etc/subuid"
 	case stage == StageSeccomp && errno == unix.EACCES:
 		return "needs no_new_privs or CAP_SYS_ADMIN"
+	case stage == StageLandlock:
+		return landlockHint(errno)
 	case stage == StageIDs && errno == unix.EINVAL:
 		return "the id is not mapped in the workload's user namespace"
 	case stage == StageIDs && errno == unix.EPERM:

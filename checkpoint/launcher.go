@@ -45,7 +45,7 @@ func readEnvironment() (*environment, error) {
 	e := &environment{
 		caps: join(d[0].Permitted, d[1].Permitted), effective: join(d[0].Effective, d[1].Effective),
 		inherit: join(d[0].Inheritable, d[1].Inheritable),
-		uid:     uint32(unix.Geteuid()), gid: uint32(unix.Getegid()),
+		uid:     uint32(unix.Geteuid()), gid: uint32(unix.Getegid()), landlock: LandlockABI(),
 	}
 	for n := range 64 {
 		v, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(n), 0, 0, 0)

@@ -73,6 +73,9 @@ type plan struct {
 
 	stdio [3]int // registers of descriptors 0 to 2; known once
 	extra []int  // registers of the passed files, as they come and out of the way
+
+	rulesets []int    // registers of Landlock rulesets, one for each layer
+	dropped  []string // what best effort left out
 }
 
 // environment is what the plan needs to know of the agent, read once.
@@ -83,6 +86,7 @@ type environment struct {
 	bounding  CapSet
 	all       CapSet // what the kernel knows
 	uid, gid  uint32
+	landlock  int // ABI, 0 for none
 }
 
 // reg returns a free register.
@@ -163,6 +167,7 @@ func (p *plan) setupSteps(cfg *Config) {
 func (p *plan) finalSteps() {
 	p.session()
 	p.files()
+	p.makeRulesets()
 	p.umask()
 	p.cwd()
 	p.personality()
@@ -170,8 +175,9 @@ func (p *plan) finalSteps() {
 	p.signals()
 	p.bounding()
 	p.securebits()
-	early := p.seccompEarly()
+	early := p.earlyFilters()
 	if early {
+		p.landlock()
 		p.seccomp()
 	}
 	p.ids()
@@ -180,6 +186,7 @@ func (p *plan) finalSteps() {
 	p.noNewPrivs()
 	p.pdeathsig()
 	if !early {
+		p.landlock()
 		p.seccomp()
 	}
 	p.exec()

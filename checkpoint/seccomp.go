@@ -13,12 +13,13 @@ import (
 
 const capSysAdmin = 21
 
-// seccompEarly: without no_new_privs a filter needs CAP_SYS_ADMIN (seccomp(2)).
-// Where the workload shall not have it, the filter goes on before the
-// capabilities are taken, and must then allow the calls that take them.
-func (p *plan) seccompEarly() bool {
+// earlyFilters: without no_new_privs a filter needs CAP_SYS_ADMIN (seccomp(2)),
+// and so does a Landlock domain (landlock_restrict_self(2)). Where the workload
+// shall not have it, they go on before the capabilities are taken, and a
+// filter must then allow the calls that take them.
+func (p *plan) earlyFilters() bool {
 	c := p.cfg
-	if c.Seccomp == nil || c.NoNewPrivs {
+	if c.Seccomp == nil && c.Landlock == nil || c.NoNewPrivs {
 		return false
 	}
 	if e := c.Capabilities.Effective; e.Set {

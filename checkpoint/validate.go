@@ -25,6 +25,7 @@ func (c *Config) Validate() error {
 	c.validateNamespaces(v)
 	c.validateResources(v)
 	c.validateNetwork(v)
+	c.validateLandlock(v)
 	return v.err()
 }
 

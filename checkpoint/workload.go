@@ -391,12 +391,15 @@ type Info struct {
 	HostPID int      `json:"host_pid"`
 	PID     int      `json:"pid"` // inside its pid namespace; 0 if it has ended
 	Args    []string `json:"args"`
+	// Dropped names what a best-effort part of the request left out, since
+	// this kernel lacks it.
+	Dropped []string `json:"dropped,omitempty"`
 }
 
 // Info returns what is known now, also after the end.
 func (w *Workload) Info() Info {
 	w.mu.Lock()
-	i := Info{State: w.state, HostPID: w.pid, Args: w.plan.cfg.Args}
+	i := Info{State: w.state, HostPID: w.pid, Args: w.plan.cfg.Args, Dropped: w.plan.dropped}
 	w.mu.Unlock()
 	if !i.State.ended() && i.HostPID > 0 {
 		if b, err := os.ReadFile("/proc/" + strconv.Itoa(i.HostPID) + "/status"); err == nil {
@@ -552,6 +555,9 @@ func (w *Workload) failed(list steps, out agent.Outcome, child bool) *Error {
 	}
 	if errno, ok := errors.AsType[unix.Errno](e.Err); ok {
 		e.Hint = hint(e.Stage, errno)
+		if e.Stage == StageExec && errno == unix.EACCES && w.plan.cfg.Landlock != nil {
+			e.Hint += "; or Landlock forbids it: the program and its interpreter need \"execute\" and \"read_file\""
+		}
 	}
 	return e
 }

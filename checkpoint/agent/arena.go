@@ -119,11 +119,13 @@ func (a *arena) write(off int, b Batch) int {
 			case argString:
 				p.args[j] = w.text(arg.at.text)
 			case argData:
-				p.args[j] = w.data(arg.at.data)
+				p.args[j] = w.data(arg.at.data) + arg.n
 			case argFilter:
 				p.args[j] = w.filter(arg.n, arg.at.data)
 			case argList:
 				p.args[j] = w.list(arg.at.list)
+			case argSame:
+				p.args[j] = a.opAt(off + (i-int(arg.n>>32))*opSize).args[arg.n>>16&0xf] - arg.n&0xffff
 			}
 		}
 	}

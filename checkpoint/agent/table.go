@@ -26,6 +26,7 @@ const (
 	argData
 	argList
 	argFilter
+	argSame
 )
 
 // N is a plain number.
@@ -41,6 +42,18 @@ func S(s string) Arg { return Arg{kind: argString, at: &content{text: s}} }
 
 // B is the address of a copy of b, aligned to eight bytes.
 func B(b []byte) Arg { return Arg{kind: argData, at: &content{data: b}} }
+
+// Within is as B, but the address of the byte at offset.
+func Within(b []byte, offset int) Arg {
+	return Arg{kind: argData, n: uint64(offset), at: &content{data: b}}
+}
+
+// Same is the address that argument arg of the operation back places before has
+// got, less offset: for data that one operation completes (OpStore32) and the
+// next one uses.
+func Same(back, arg, offset int) Arg {
+	return Arg{kind: argSame, n: uint64(back)<<32 | uint64(arg)<<16 | uint64(offset)}
+}
 
 // L is the address of a NULL-terminated vector of strings.
 func L(list []string) Arg { return Arg{kind: argList, at: &content{list: list}} }
