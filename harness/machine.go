@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/holdshort/holdshort/checkpoint"
 	"github.com/holdshort/holdshort/harness/engine"
 	"github.com/holdshort/holdshort/harness/oracle"
 	"github.com/holdshort/holdshort/harness/request"
@@ -25,6 +26,7 @@ type machine struct {
 	allCaps      posture.CapSet
 	suidDumpable uint32
 	slackPolicy  bool
+	landlock     int
 	cpus         []uint64 // that our cpuset allows; nil if not known
 	host         engine.Host
 	// together maps a version 1 controller to all that are mounted with it.
@@ -56,6 +58,7 @@ func readMachine() (*machine, error) {
 		m.suidDumpable = uint32(n)
 	}
 	m.slackPolicy = slackFollowsPolicy()
+	m.landlock = checkpoint.LandlockABI()
 	m.cgroups()
 	m.cpus = m.allowedCPUs()
 	return m, nil
@@ -157,7 +160,7 @@ func (m *machine) mountedWith(controller string) []string {
 func (m *machine) features(l *launch) oracle.Features {
 	f := oracle.Features{
 		AllCaps: m.allCaps, SuidDumpable: m.suidDumpable, SlackFollowsPolicy: m.slackPolicy, Program: l.prog,
-		CPUs: m.cpus, CgroupV2: l.cfg.Cgroup.V2 != "", Seccomp: filterJudge{},
+		CPUs: m.cpus, CgroupV2: l.cfg.Cgroup.V2 != "", Seccomp: filterJudge{}, LandlockABI: m.landlock,
 	}
 	for c := range l.cfg.Cgroup.V1 {
 		f.CgroupV1 = append(f.CgroupV1, c)

@@ -18,6 +18,9 @@ func Unsupported(err error) bool {
 	if !errors.As(err, &e) || errors.Is(err, checkpoint.ErrAgentDied) {
 		return false
 	}
+	if errors.Is(e.Err, checkpoint.ErrNotSupported) {
+		return true
+	}
 	for _, errno := range []unix.Errno{unix.EPERM, unix.EACCES, unix.ENOSYS, unix.EINVAL, unix.EOPNOTSUPP, unix.ENODEV, unix.ENOENT, unix.EROFS, unix.ENOSPC, unix.EUSERS} {
 		if errors.Is(e.Err, errno) {
 			return true

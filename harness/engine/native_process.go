@@ -98,6 +98,7 @@ func (t *translator) extension() {
 	if e.Personality != nil {
 		c.Personality = checkpoint.Some(*e.Personality)
 	}
+	c.Landlock = e.Landlock
 	c.Affinity, c.Session, c.NewKeyring = e.Affinity, e.Session, e.NewKeyring
 	c.IgnoreSignals, c.BlockSignals = numbers(e.IgnoreSignals), numbers(e.BlockSignals)
 }

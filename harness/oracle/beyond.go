@@ -70,5 +70,8 @@ func Asked(r *request.Request) []Beyond {
 	add(x.Network.LoopbackUp, "holdshort.network.loopbackUp", true)
 	each("holdshort.network.links", len(x.Network.Links), func(i int) any { return x.Network.Links[i] })
 	each("holdshort.network.routes", len(x.Network.Routes), func(i int) any { return x.Network.Routes[i] })
+	if x.Landlock != nil {
+		each("holdshort.landlock.layers", len(x.Landlock.Layers), func(i int) any { return x.Landlock.Layers[i] })
+	}
 	return out
 }

@@ -69,6 +69,7 @@ func Expect(req *request.Request, caller *posture.Posture, feat Features) *Expec
 	b.namespaces()
 	b.ids()
 	b.privilege()
+	b.landlock()
 	b.seccomp()
 	b.cgroup()
 	b.rlimits()

@@ -22,6 +22,9 @@ type Features struct {
 	// CgroupV2 and CgroupV1 say where linux.cgroupsPath puts the workload.
 	CgroupV2 bool
 	CgroupV1 []string
+	// LandlockABI is what the kernel answers to
+	// LANDLOCK_CREATE_RULESET_VERSION, 0 without Landlock.
+	LandlockABI int
 	// Program is the file that will be executed.
 	Program Program
 	// Seccomp judges filters; without it they are unobservable.
@@ -39,7 +42,7 @@ func (a *Features) equal(b *Features) bool {
 	return a.AllCaps == b.AllCaps && a.SuidDumpable == b.SuidDumpable && slices.Equal(a.CPUs, b.CPUs) &&
 		(a.CPUs == nil) == (b.CPUs == nil) &&
 		a.SlackFollowsPolicy == b.SlackFollowsPolicy && a.CgroupV2 == b.CgroupV2 && slices.Equal(a.CgroupV1, b.CgroupV1) &&
-		a.Seccomp == b.Seccomp &&
+		a.Seccomp == b.Seccomp && a.LandlockABI == b.LandlockABI &&
 		x.SetUID == y.SetUID && x.SetGID == y.SetGID && x.HasFileCaps == y.HasFileCaps &&
 		x.FilePermitted == y.FilePermitted && x.FileInheritable == y.FileInheritable && x.FileEffective == y.FileEffective &&
 		x.Unreadable == y.Unreadable && x.Path == y.Path && slices.Equal(x.Interpreter, y.Interpreter)

@@ -29,7 +29,6 @@ var Kept = []State{
 	{Field: "privilege.loginuid", Want: "the caller's", Untested: noWay},
 	{Field: "privilege.sessionid", Want: "the caller's", Untested: noWay},
 	{Field: "privilege.spec_flags", Want: "the caller's", Untested: noWay},
-	{Field: "landlock.layers", Want: "the caller's", Untested: noWay},
 	{Field: "oom.score_adj_min", Want: "the caller's", Untested: noWay},
 	{Field: "sched.core_cookie", Want: "the caller's", Untested: noWay},
 	{Field: "signals.pending", Want: "none"},

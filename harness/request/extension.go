@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/holdshort/holdshort/checkpoint/landlock"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
@@ -53,6 +54,9 @@ type Extension struct {
 	// IgnoreSignals and BlockSignals hold from the first instruction.
 	IgnoreSignals []Signal `json:"ignoreSignals,omitempty"`
 	BlockSignals  []Signal `json:"blockSignals,omitempty"`
+	// Landlock is enforced after no_new_privs and before linux.seccomp.
+	Landlock *landlock.Policy `json:"landlock,omitempty"`
+
 	// PassFDs is how many descriptors the workload gets beyond 0, 1 and 2,
 	// numbered from 3 on.
 	PassFDs int `json:"passFDs,omitempty"`
