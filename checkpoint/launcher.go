@@ -137,7 +137,41 @@ func (l *Launcher) Go(ctx context.Context, cfg *Config, opts *Options) (*Workloa
 		}
 		return w, w.Proceed(ctx)
 	}
-	return w, w.launch(append(w.plan.setup.steps, w.plan.final.steps...), false)
+	// Phases can only be told apart where execve is reported.
+	return w, w.launch(append(w.plan.setup.steps, w.plan.final.steps...), w.plan.opts.Timeouts != Timeouts{})
+}
+
+// Begin is Spawn without waiting: the workload is on its way to the checkpoint.
+// It can be aborted there, signals for it can be kept, and AwaitParked says when
+// it has arrived, or why it never will.
+func (l *Launcher) Begin(cfg *Config, opts *Options) (*Workload, error) {
+	w, err := l.prepare(cfg, opts)
+	if err != nil {
+		return nil, err
+	}
+	w.ready = make(chan struct{})
+	if err := w.bear(); err != nil {
+		return nil, err
+	}
+	go func() {
+		w.arrival = w.bringUp(context.Background())
+		close(w.ready)
+	}()
+	return w, nil
+}
+
+// AwaitParked waits until a workload of Begin is parked. Any number of
+// goroutines may wait. If ctx ends first the workload is left alone.
+func (w *Workload) AwaitParked(ctx context.Context) error {
+	if w.ready == nil {
+		return nil // the other verbs answer once it is
+	}
+	select {
+	case <-w.ready:
+		return w.arrival
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 func (l *Launcher) prepare(cfg *Config, opts *Options) (*Workload, error) {
@@ -168,6 +202,9 @@ func (o *Options) validate() error {
 			return fail(StageConfig, "", fmt.Errorf("files[%d]: number %d: %w", i, f.Number, unix.EINVAL))
 		}
 		seen[f.Number] = true
+	}
+	if err := o.Timeouts.validate(); err != nil {
+		return err
 	}
 	if o.Terminal && o.Stdin == nil {
 		return fail(StageConfig, "", fmt.Errorf("terminal without stdin: %w", unix.EINVAL))

@@ -22,6 +22,11 @@ type Options struct {
 	// grace lets the workload linger. A workload that is still parked is
 	// killed in any case.
 	Orphan time.Duration
+	// Timeouts limit the phases of the workload's life.
+	Timeouts Timeouts
+	// Relay is drained before the end of the workload is told, so that
+	// whoever learns of it has all of its output.
+	Relay *Relay
 }
 
 // PassedFile is an open file that the workload gets.

@@ -46,23 +46,14 @@ type Result struct {
 	Err      error
 	Rusage   syscall.Rusage
 	HostPID  int
-}
-
-// String says it in one line.
-func (r Result) String() string {
-	switch r.State {
-	case Exited:
-		return fmt.Sprintf("exited with status %d", r.ExitCode)
-	case Signaled:
-		s := fmt.Sprintf("killed by %s", unix.SignalName(r.Signal))
-		if !r.Ran {
-			s += fmt.Sprintf(" while %s, before its program ran", r.During)
-		}
-		return s
-	case Failed:
-		return r.Err.Error()
-	}
-	return string(r.State)
+	// Timeout is the phase that took too long, if that is why it ended.
+	Timeout *TimeoutError
+	// OOM reports, for a workload in a memory cgroup of its launch, whether
+	// the kernel killed something there for want of memory while it lived.
+	OOM Option[bool]
+	// Phases and Stops are its times, and the stops by job control.
+	Phases Phases
+	Stops  []Stop
 }
 
 // Workload is one process between clone and its end.
@@ -73,18 +64,29 @@ type Workload struct {
 
 	verb sync.Mutex // one verb at a time
 
-	mu      sync.Mutex
-	state   State
-	current steps // of the batch that the child works on
-	unborn  int   // clones whose Spawned event is still to come
-	early   []agent.EventKind
-	pid     int
-	pidfd   int
-	procDir int
-	veths   []int // interface indices of the host's ends
-	result  Result
+	mu       sync.Mutex
+	state    State
+	current  steps // of the batch that the child works on
+	unborn   int   // clones whose Spawned event is still to come
+	early    []agent.EventKind
+	pid      int
+	pidfd    int
+	procDir  int
+	veths    []int // interface indices of the host's ends
+	result   Result
+	begun    time.Time
+	watched  bool // execve is reported
+	abort    bool // while it was spawning
+	pending  []syscall.Signal
+	log      eventLog
+	clock    *time.Timer // of the phase
+	phase    int         // number of the last clock
+	timeout  *TimeoutError
+	oomKills Option[uint64] // before it was born
 
 	parked  chan struct{} // one token for each time it parks
+	ready   chan struct{} // closed when it is parked and the host's steps are done, or it has ended; nil unless Begin
+	arrival error         // why it did not get there; valid once ready
 	started chan struct{} // closed when it runs, or has ended
 	done    chan struct{} // closed when it has ended and result is final
 }
@@ -102,6 +104,10 @@ func (w *Workload) needsHost() bool { return len(w.plan.first)+len(w.plan.host) 
 func (w *Workload) launch(list steps, execEvent bool) error {
 	p := w.plan
 	w.current = list
+	w.begun, w.watched = time.Now(), execEvent
+	if n, ok := p.cfg.Cgroup.oomKills(); ok {
+		w.oomKills = Some(n)
+	}
 	if hasExec(list) {
 		w.state = Proceeding
 	}
@@ -115,6 +121,10 @@ func (w *Workload) launch(list steps, execEvent bool) error {
 	w.mu.Lock() // the first event must find launched
 	l, err := w.launcher.agent.Launch(spec, w.onEvent)
 	w.launched = l
+	if err == nil && !execEvent {
+		w.record(Event{Kind: EventProceeding})
+	}
+	w.enterPhase(PhaseSpawn)
 	w.mu.Unlock()
 	p.close()
 	if err != nil {
@@ -137,14 +147,24 @@ func clones(s steps) int {
 
 // spawn brings the child to the checkpoint.
 func (w *Workload) spawn(ctx context.Context) error {
-	p := w.plan
-	setup := p.setup.steps
-	if len(p.first) > 0 {
-		setup = nil
-	}
-	if err := w.launch(setup, true); err != nil {
+	if err := w.bear(); err != nil {
 		return err
 	}
+	return w.bringUp(ctx)
+}
+
+// bear starts the child.
+func (w *Workload) bear() error {
+	setup := w.plan.setup.steps
+	if len(w.plan.first) > 0 {
+		setup = nil
+	}
+	return w.launch(setup, true)
+}
+
+// bringUp waits until it is parked and does what is the host's.
+func (w *Workload) bringUp(ctx context.Context) error {
+	p := w.plan
 	if err := w.awaitParked(ctx); err != nil {
 		return err
 	}
@@ -159,16 +179,15 @@ func (w *Workload) spawn(ctx context.Context) error {
 	if err := w.hostSteps(ctx, p.host); err != nil {
 		return err
 	}
-	w.setState(Parked)
-	return nil
-}
-
-func (w *Workload) setState(s State) {
 	w.mu.Lock()
-	if !w.state.ended() {
-		w.state = s
+	defer w.mu.Unlock()
+	if w.state.ended() {
+		return w.result.failure()
 	}
-	w.mu.Unlock()
+	w.state = Parked
+	w.record(Event{Kind: EventParked})
+	w.enterPhase(PhaseParked)
+	return nil
 }
 
 func (s State) ended() bool { return s == Exited || s == Signaled || s == Aborted || s == Failed }
@@ -300,6 +319,10 @@ func (w *Workload) leave(from, to State) error {
 	defer w.mu.Unlock()
 	if w.state == from {
 		w.state = to
+		if to == Proceeding {
+			w.record(Event{Kind: EventProceeding})
+			w.enterPhase(PhaseExec)
+		}
 		return nil
 	}
 	if w.state.ended() {
@@ -308,41 +331,32 @@ func (w *Workload) leave(from, to State) error {
 	return fmt.Errorf("%w: it is %s", ErrNotParked, w.state)
 }
 
-// Abort ends a parked workload without it ever running, and returns when it is
-// gone. It is refused once the workload proceeds: use Signal then.
+// Abort ends a workload that is parked, or still on its way there, without it
+// ever running, and returns when it is gone. It is refused once the workload
+// proceeds: use Signal then.
 func (w *Workload) Abort(ctx context.Context) error {
+	if w.abortSpawning() {
+		return w.awaitDone(ctx)
+	}
 	w.verb.Lock()
 	defer w.verb.Unlock()
 	if err := w.leave(Parked, Aborted); err != nil {
 		return err
 	}
 	w.launched.Abort()
-	select {
-	case <-w.done:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return w.awaitDone(ctx)
 }
 
-// Signal sends a signal to the workload's process, never to a process that has
-// got its pid since. It is refused before the program runs ([ErrNotRunning];
-// Abort ends a parked one) and after the end ([ErrEnded]); otherwise it answers
-// what pidfd_send_signal(2) does.
-func (w *Workload) Signal(sig syscall.Signal) error {
+// abortSpawning kills a child that is not parked yet.
+func (w *Workload) abortSpawning() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	switch {
-	case w.state.ended():
-		return fmt.Errorf("%w: %s", ErrEnded, w.result)
-	case w.state != Running:
-		return fmt.Errorf("%w: it is %s", ErrNotRunning, w.state)
+	if w.state != Spawning {
+		return false
 	}
-	err := unix.PidfdSendSignal(w.pidfd, sig, nil, 0)
-	if errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("%w: it is ending", ErrEnded)
-	}
-	return err
+	w.abort = true
+	_ = w.launched.Kill(unix.SIGKILL)
+	return true
 }
 
 // Kill sends SIGKILL through the agent, in any state; a workload that has ended
@@ -463,6 +477,10 @@ func (w *Workload) onEvent(ev *agent.Event, fd int) {
 		e := fail(StageClone, "", unix.Errno(ev.Code))
 		e.Hint = hint(StageClone, unix.Errno(ev.Code))
 		w.end(Result{State: Failed, Err: e})
+	case agent.Stopped:
+		w.record(Event{Kind: EventStopped, Signal: syscall.Signal(ev.Code)})
+	case agent.Continued:
+		w.record(Event{Kind: EventContinued})
 	case agent.Exited:
 		w.end(w.exited(ev))
 		if ev.Flags&agent.Held != 0 {
@@ -487,6 +505,11 @@ func (w *Workload) spawned(ev *agent.Event, fd int) {
 	if w.unborn > 0 {
 		return
 	}
+	w.record(Event{Kind: EventSpawned})
+	if w.state == Proceeding && w.ready == nil && len(w.log.events) == 1 {
+		w.record(Event{Kind: EventProceeding})
+		w.enterPhase(PhaseExec)
+	}
 	for _, k := range w.early {
 		w.follow(k)
 	}
@@ -503,6 +526,9 @@ func (w *Workload) follow(k agent.EventKind) {
 		return
 	}
 	w.state = Running
+	w.record(Event{Kind: EventRunning})
+	w.enterPhase(PhaseRun)
+	w.flush()
 	close(w.started)
 }
 
@@ -512,6 +538,8 @@ func (w *Workload) exited(ev *agent.Event) Result {
 	w.pid = int(ev.PID)
 	r := Result{HostPID: w.pid, During: w.state, Rusage: out.Rusage, Ran: ev.Flags&agent.Execed != 0, Err: w.result.Err}
 	switch {
+	case w.abort && !r.Ran:
+		r.State, r.Err = Aborted, nil
 	case r.Err != nil:
 		r.State = Failed
 	case out.State == agent.StateFailed:
@@ -612,19 +640,42 @@ func (w *Workload) end(r Result) {
 		return
 	}
 	w.closeFDs()
+	if w.clock != nil {
+		w.clock.Stop()
+	}
 	if w.state != Running {
 		defer close(w.started)
 	}
+	r.Timeout, r.Phases, r.Stops = w.timeout, w.phases(time.Now()), w.stops()
 	w.state, w.result = r.State, r
-	if len(w.plan.made)+len(w.veths) == 0 {
-		close(w.done)
+	p := w.plan
+	if len(p.made)+len(w.veths) == 0 && p.opts.Relay == nil && !w.oomKills.Set {
+		w.over()
 		return
 	}
 	go func() {
+		var oom Option[bool]
+		if n, ok := p.cfg.Cgroup.oomKills(); ok && w.oomKills.Set {
+			oom = Some(n > w.oomKills.Value)
+		}
 		removeVeths(w.veths)
-		if err := removeCgroups(w.plan.made); err != nil && w.result.Err == nil {
+		err := removeCgroups(p.made)
+		if p.opts.Relay != nil {
+			p.opts.Relay.Drain()
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.result.OOM = oom
+		if w.result.Err == nil {
 			w.result.Err = err
 		}
-		close(w.done)
+		w.over()
 	}()
+}
+
+// over is the one terminal event. The caller holds w.mu.
+func (w *Workload) over() {
+	r := &w.result
+	w.record(Event{Kind: EventKind(r.State), HostPID: r.HostPID, Signal: r.Signal, ExitCode: r.ExitCode, Err: r.Err})
+	close(w.done)
 }
