@@ -397,7 +397,7 @@ func TestStatusIsPassedOn(t *testing.T) {
 	leavesNothing(t, func() {
 		begun := time.Now()
 		o := holdshort(t, "run", "--timeout", "200ms", "--", "/bin/sleep", "1000")
-		if o.code != 128+9 || time.Since(begun) > 10*time.Second {
+		if o.code != 128+9 || time.Since(begun) > 10*time.Second || !strings.Contains(o.errors, "holdshort: timeout of 200ms in phase run: killed by SIGKILL\n") {
 			t.Errorf("timeout: %+v after %s", o, time.Since(begun))
 		}
 	})

@@ -74,11 +74,8 @@ func (c *runCmd) Run(ctx context.Context, s *streams) error {
 		return err
 	}
 	defer r.Close()
-	if c.Timeout > 0 { // of the workload, not of our own preparations
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, c.Timeout)
-		defer cancel()
-	}
+	// Of the workload, not of our own preparations.
+	opts.Timeouts = checkpoint.Timeouts{Spawn: c.Timeout, Exec: c.Timeout, Run: c.Timeout}
 	cs, err := r.Run(ctx, req, opts)
 	if err != nil {
 		return classify(err)
@@ -203,6 +200,9 @@ func (c *runCmd) report(s *streams, cs *harness.Case) error {
 			fmt.Fprintln(s.err, "holdshort:", err)
 		}
 		return classify(launchErr)
+	}
+	if cs.Launch.Timeout != nil {
+		fmt.Fprintln(s.err, "holdshort:", cs.Launch)
 	}
 	if !c.Quiet {
 		errs = append(errs, rep.Text(s.err, style(s.err)))
