@@ -37,6 +37,13 @@ func leaves(t reflect.Type, prefix string) []string {
 // notConstraints are options that constrain nothing.
 var notConstraints = map[string]string{
 	"Options.Orphan": "what becomes of the workload if its host dies",
+	"Options.Relay":  "who copies its terminal",
+
+	"Options.Timeouts.Spawn":  "how long the launch may take",
+	"Options.Timeouts.Parked": "how long it may be parked",
+	"Options.Timeouts.Exec":   "how long the last steps may take",
+	"Options.Timeouts.Run":    "how long it may run",
+	"Options.Timeouts.Exit":   "how long it may take to end",
 }
 
 func TestEveryRequestFieldIsInTheTable(t *testing.T) {
