@@ -116,7 +116,48 @@ func helper(mode string) error {
 	if _, err := io.ReadFull(os.Stdin, make([]byte, 1)); err != nil {
 		return err
 	}
-	return unix.Exec("/bin/sleep", []string{"strange sleep", "600"}, []string{"STRANGE=yes", "EMPTY="})
+	return execAs(mode)
+}
+
+// execAs executes a program in the way that the mode asks for.
+func execAs(mode string) error {
+	path, argv, env := "/bin/sleep", []string{"strange sleep", "600"}, []string{"STRANGE=yes", "EMPTY="}
+	switch mode {
+	case "memfd":
+		fd, err := unix.MemfdCreate("program", unix.MFD_CLOEXEC)
+		if err != nil {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if _, err := unix.Write(fd, b); err != nil {
+			return err
+		}
+		path = fmt.Sprintf("/proc/self/fd/%d", fd)
+	case "filters": // of different lengths, so that their order shows
+		for _, f := range [][]unix.SockFilter{strangeFilter, strangeFilter[3:]} {
+			if err := errors.Join(unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), sys.SeccompSelf(f)); err != nil {
+				return err
+			}
+		}
+	case "thread": // another one than the first
+		for {
+			done := make(chan error, 1)
+			go func() {
+				runtime.LockOSThread() // and never unlocked, so that the next try is elsewhere
+				if unix.Gettid() != unix.Getpid() {
+					done <- unix.Exec(path, argv, env)
+				}
+				done <- nil
+			}()
+			if err := <-done; err != nil {
+				return err
+			}
+		}
+	}
+	return unix.Exec(path, argv, env)
 }
 
 // startHelper starts a helper and returns when it is ready to exec.

@@ -22,6 +22,7 @@ type process struct {
 	lostBefore uint64
 	ready      chan struct{} // closed when the record is complete
 	ended      chan struct{} // closed when the process has ended
+	frozen     chan struct{} // one token for each time it goes to rest at an entry
 	isReady    bool
 }
 
@@ -32,7 +33,7 @@ func (g *group) process(k key) *process {
 	}
 	p := &process{
 		g: g, key: k, pending: map[At]bool{},
-		ready: make(chan struct{}), ended: make(chan struct{}),
+		ready: make(chan struct{}), ended: make(chan struct{}), frozen: make(chan struct{}, 1),
 		noExec: true,
 	}
 	p.rec.TGID, p.rec.StartNS = int(k.tgid), k.start
@@ -82,11 +83,15 @@ func (p *process) event(h *head, b []byte) {
 				p.pending[at] = true
 			}
 		}
+		if !p.pending[AtReturn] {
+			p.freeze()
+		}
 		if p.pending[AtFirst] && h.flags&bpf.ProbesHeadFlagHEAD_IP == 0 {
 			p.missing(AtFirst, "the entry address could not be read (there is a helper for it since Linux 5.15)", true)
 		}
 	case bpf.ProbesAtAT_RETURN:
 		p.add(AtReturn, h, b)
+		p.freeze()
 	case bpf.ProbesAtAT_FIRST:
 		p.add(AtFirst, h, b)
 	case bpf.ProbesAtAT_NO_RETURN:
@@ -163,6 +168,17 @@ func (p *process) add(at At, h *head, b []byte) {
 func (p *process) missing(at At, why string, harmless bool) {
 	delete(p.pending, at)
 	p.rec.Missing = append(p.rec.Missing, Missing{At: at, Exec: p.rec.Execs, Why: why, Harmless: harmless})
+}
+
+// freeze tells who waits for it that the process is about to stop.
+func (p *process) freeze() {
+	if !p.g.opts.Freeze {
+		return
+	}
+	select {
+	case p.frozen <- struct{}{}:
+	default:
+	}
 }
 
 // giveUp marks everything still pending as missing.

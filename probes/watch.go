@@ -29,8 +29,10 @@ type WatchOptions struct {
 	// and with the same options, and their children. See [Watch.Descendants].
 	Descendants bool
 	// Freeze stops the process with SIGSTOP at the exec, so that it comes to
-	// rest at its entry point after the return snapshot. Its parent sees it
-	// stop. Continue it with SIGCONT.
+	// rest at its entry point after the return snapshot: see [Watch.Frozen].
+	// Its parent sees it stop. Package procfs reads it there, and continues it
+	// so that nothing of the stop is left; SIGCONT continues it, too, and
+	// stays pending where it is blocked.
 	Freeze bool
 }
 
@@ -358,17 +360,53 @@ func (w *Watch) Record(ctx context.Context) (*Record, error) { return w.wait(ctx
 // Final waits like Record, but until the process has ended.
 func (w *Watch) Final(ctx context.Context) (*Record, error) { return w.wait(ctx, true) }
 
-func (w *Watch) wait(ctx context.Context, end bool) (*Record, error) {
-	p, o := w.p, w.p.g.o
-	ch := p.ready
-	if end {
-		ch = p.ended
+// Frozen waits until an exec of the process has returned and SIGSTOP is about to
+// stop it at its entry point ([WatchOptions].Freeze), and returns the record so
+// far. With AllExecs each call waits for another exec. It fails with ESRCH if
+// the process ends first.
+func (w *Watch) Frozen(ctx context.Context) (*Record, error) {
+	select {
+	case <-w.p.frozen:
+		return w.p.record(), nil
+	default:
 	}
+	r, err := w.await(ctx, w.p.frozen, w.p.ended)
+	if err != nil {
+		return r, err
+	}
+	select {
+	case <-w.p.frozen: // the end may have come right after
+	default:
+		if r.Ended {
+			return r, &Error{Op: "wait for the process to freeze", Err: unix.ESRCH}
+		}
+	}
+	return r, nil
+}
+
+// Now returns what has been seen up to now.
+func (w *Watch) Now() (*Record, error) {
+	err := w.p.g.o.drain()
+	return w.p.record(), err
+}
+
+func (w *Watch) wait(ctx context.Context, end bool) (*Record, error) {
+	if end {
+		return w.await(ctx, w.p.ended, nil)
+	}
+	return w.await(ctx, w.p.ready, nil)
+}
+
+// await waits for one of two channels.
+func (w *Watch) await(ctx context.Context, ch, or <-chan struct{}) (*Record, error) {
+	p, o := w.p, w.p.g.o
 	if err := o.drain(); err != nil {
 		return p.record(), err
 	}
 	select {
 	case <-ch:
+		return p.record(), nil
+	case <-or:
 		return p.record(), nil
 	default:
 	}
@@ -382,6 +420,8 @@ func (w *Watch) wait(ctx context.Context, end bool) (*Record, error) {
 		}
 		select {
 		case <-ch:
+			return p.record(), nil
+		case <-or:
 			return p.record(), nil
 		case <-ctx.Done():
 			return p.record(), ctx.Err()

@@ -243,22 +243,26 @@ INLINE struct slot *take_slot(u32 *index)
 
 /* Sends what is in the slot and gives the slot back. The reader is woken when
  * the buffer has filled to a part, and when somebody waits and this task has
- * nothing more to say for now: a wake-up is an interrupt to oneself, which
- * costs more than a whole snapshot, and usually a record is asked for when all
- * of it is in the buffer.
+ * nothing more to say for now, because its record is complete or because it is
+ * about to be stopped: a wake-up is an interrupt to oneself, which costs more
+ * than a whole snapshot, and usually a record is asked for when all of it is in
+ * the buffer.
  */
 INLINE long send(struct slot *s, u32 index, struct watch *w)
 {
 	u32 size = sizeof(struct head);
 	u32 used = s->used;
 	u64 wake = BPF_RB_NO_WAKEUP;
+	u32 later = STATE_RETURN | STATE_FIRST;
 
 	if (s->e.head.flags & (HEAD_BODY | HEAD_BLOB)) {
 		if (used > TAIL_SIZE)
 			used = TAIL_SIZE;
 		size = sizeof(struct event) + used;
 	}
-	if ((waiters && w && !(w->flags & (STATE_RETURN | STATE_FIRST))) ||
+	if (w && (w->flags & WATCH_FREEZE))
+		later = STATE_RETURN;
+	if ((waiters && w && !(w->flags & later)) ||
 	    bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) >= wake_at)
 		wake = BPF_RB_FORCE_WAKEUP;
 	long err = bpf_ringbuf_output(&events, s, size, wake);
