@@ -70,9 +70,12 @@ func (c *Config) birthField() string {
 		return "root"
 	}
 	for i := range c.Mounts {
-		if flags, _, _ := c.Mounts[i].parse(); flags&msBind != 0 {
+		if s := c.Mounts[i].parse(); s.bind && !s.remount {
 			return fmt.Sprintf("mounts[%d]", i) // its source is in the root that the workload has left
 		}
+	}
+	if len(c.Devices) > 0 || c.Console || len(c.MaskedPaths) > 0 {
+		return "devices" // may need the host's, as masked paths need its null device
 	}
 	return ""
 }
@@ -125,6 +128,8 @@ func (c *Config) merge(patch *Config) Config {
 	}
 	// Appended so that they are checked against the workload's namespaces.
 	m.Mounts = append(slices.Clip(c.Mounts), patch.Mounts...)
+	m.Symlinks = append(slices.Clip(c.Symlinks), patch.Symlinks...)
+	m.ReadOnlyPaths = append(slices.Clip(c.ReadOnlyPaths), patch.ReadOnlyPaths...)
 	m.Network.LoopbackUp = c.Network.LoopbackUp || patch.Network.LoopbackUp
 	m.Network.Links = append(slices.Clip(c.Network.Links), patch.Network.Links...)
 	m.Network.Routes = append(slices.Clip(c.Network.Routes), patch.Network.Routes...)

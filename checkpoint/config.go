@@ -51,6 +51,16 @@ type Config struct {
 	// Root and Mounts need a mount namespace of one's own.
 	Root   Root    `json:"root,omitzero"`
 	Mounts []Mount `json:"mounts,omitempty"`
+	// Devices are made after the mounts, then Symlinks; with Console the
+	// terminal of [Options] is attached to /dev/console.
+	Devices  []Device  `json:"devices,omitempty"`
+	Symlinks []Symlink `json:"symlinks,omitempty"`
+	Console  bool      `json:"console,omitempty"`
+	// ReadOnlyPaths become read-only, with all that is mounted below, and
+	// MaskedPaths cannot be read: files are the null device and directories
+	// empty. Paths that are not there are left out.
+	ReadOnlyPaths []string `json:"read_only_paths,omitempty"`
+	MaskedPaths   []string `json:"masked_paths,omitempty"`
 	// Propagation of all mounts of a new mount namespace: "private" (the
 	// default), "slave", "shared" or "unbindable". See
 	// mount_namespaces(7).
@@ -203,14 +213,45 @@ type Root struct {
 	ReadOnly bool   `json:"read_only,omitempty"`
 }
 
-// Mount is one call of mount(2), its target below the new root. Flags are
-// words as mount(8) and the OCI runtime-spec have them ("ro", "nosuid",
-// "rbind", …); what is no flag goes into the data string.
+// Mount is one mount, its target below the new root: a path that is resolved
+// inside the root, links in it included, and made where it is missing. Options
+// are words as mount(8) and the OCI runtime-spec have them ("ro", "nosuid",
+// "rbind", "rro", "rslave", "idmap", "tmpcopyup", …); what is none of those goes
+// to the file system.
+//
+// "shared" and "slave" of a bind mount are with regard to the caller's mount,
+// and of an rbind they hold for all of it. "remount" changes what it names and
+// leaves the other attributes as they are.
+//
+// Attributes of the mounts below ("rro", …) and "idmap" need Linux 5.12.
 type Mount struct {
 	Source  string   `json:"source,omitempty"`
 	Target  string   `json:"target"`
 	Type    string   `json:"type,omitempty"`
 	Options []string `json:"options,omitempty"`
+	// UIDMap and GIDMap map the owners of the files of a bind mount: Inside
+	// is the id in the file system, Outside what it appears as, in the
+	// caller's user namespace. With "idmap" alone the workload's are used.
+	UIDMap []IDMap `json:"uid_map,omitempty"`
+	GIDMap []IDMap `json:"gid_map,omitempty"`
+}
+
+// Device is a device node. In a user namespace, where none can be made, the
+// host's node of the same path is attached there, whose owner and mode stay.
+type Device struct {
+	Path  string `json:"path"`
+	Type  string `json:"type"` // "c", "b" or "p", as in mknod(1)
+	Major uint32 `json:"major,omitempty"`
+	Minor uint32 `json:"minor,omitempty"`
+	Mode  uint32 `json:"mode"` // permission bits
+	UID   uint32 `json:"uid,omitempty"`
+	GID   uint32 `json:"gid,omitempty"`
+}
+
+// Symlink is a symbolic link at Path to Target.
+type Symlink struct {
+	Path   string `json:"path"`
+	Target string `json:"target"`
 }
 
 // Rlimit is one resource limit. Resource is a name as in setrlimit(2)

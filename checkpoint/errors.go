@@ -23,6 +23,9 @@ const (
 	StageNetwork    Stage = "network"
 	StageHostname   Stage = "hostname"
 	StageMounts     Stage = "mounts"
+	StageDevices    Stage = "devices"
+	StageReadOnly   Stage = "read-only-paths"
+	StageMasked     Stage = "masked-paths"
 	StageSysctl     Stage = "sysctl"
 	StageOOM        Stage = "oom-score-adj"
 	StageSched      Stage = "scheduling"
@@ -125,6 +128,18 @@ func hint(stage Stage, errno unix.Errno) string {
 		return "the cgroup has controllers enabled for its children (no internal processes rule, cgroups(7))"
 	case stage == StageMaps && errno == unix.EPERM:
 		return "a map other than one's own id needs CAP_SETUID/CAP_SETGID over the parent namespace, or map_helper with /etc/subuid"
+	case (stage == StageMounts || stage == StageDevices) && errno == unix.EOVERFLOW:
+		return "the target is missing, and the child has no id that a file could belong to: map user and group 0, or make the target beforehand"
+	case (stage == StageMounts || stage == StageDevices) && errno == unix.EROFS:
+		return "the target is missing on a read-only file system: make it beforehand"
+	case stage == StageMounts && errno == unix.ELOOP:
+		return "a symbolic link that dangles, or one of /proc"
+	case stage == StageMounts && errno == unix.EAGAIN:
+		return "a part of the path was moved while it was looked up: try again"
+	case stage == StageDevices && errno == unix.EEXIST:
+		return "something else is there already"
+	case stage == StageDevices && errno == unix.ENODEV:
+		return "the host's own is another device"
 	case stage == StageSeccomp && errno == unix.EACCES:
 		return "needs no_new_privs or CAP_SYS_ADMIN"
 	case stage == StageLandlock:

@@ -185,7 +185,11 @@ func (l *Launcher) prepare(cfg *Config, opts *Options) (*Workload, error) {
 		return nil, err
 	}
 	own := *cfg // Apply changes it
-	p, err := compile(&own, opts, l.env)
+	trees, err := l.idTrees(&own)
+	if err != nil {
+		return nil, err
+	}
+	p, err := compile(&own, opts, l.env, trees)
 	if err != nil {
 		if p != nil {
 			err = errors.Join(err, removeCgroups(p.made))

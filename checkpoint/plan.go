@@ -62,6 +62,7 @@ type plan struct {
 	cgroupFD    int
 	fds         []int      // registers from agent.RegFD0 on
 	opened      []*os.File // closed once the agent has its copies
+	idTrees     idTrees    // and these
 	made        []string   // cgroup directories to remove afterwards
 
 	agent batch      // by the agent, before the child's first batch
@@ -121,12 +122,14 @@ func (p *plan) close() {
 		f.Close()
 	}
 	p.opened = nil
+	p.idTrees.close()
+	p.idTrees = nil
 }
 
 // compile turns a valid request into a plan. The order in here is the order in
 // which things happen; docs/architecture.md explains it.
-func compile(cfg *Config, opts *Options, env *environment) (*plan, error) {
-	p := &plan{cfg: cfg, opts: opts, env: env, cgroupFD: -1}
+func compile(cfg *Config, opts *Options, env *environment, trees idTrees) (*plan, error) {
+	p := &plan{cfg: cfg, opts: opts, env: env, idTrees: trees, cgroupFD: -1}
 	p.final.steps = make(steps, 0, 16) // enough for most
 	p.namespaces()
 	p.idMaps()

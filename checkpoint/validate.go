@@ -86,11 +86,10 @@ func (c *Config) validateNamespaces(v *validator) {
 	own := func(kind NamespaceKind) bool { _, ok := c.find(kind); return ok }
 	v.check(!c.Hostname.Set && !c.Domainname.Set || own(UTS), "hostname", "needs a uts namespace")
 	v.check(len(c.Hostname.Value) <= 64 && len(c.Domainname.Value) <= 64, "hostname", "longer than 64 bytes")
-	v.check(c.Root.Path == "" && len(c.Mounts) == 0 || own(Mnt), "mounts", "need a mount namespace")
 	v.check(c.Root.Path == "" || strings.HasPrefix(c.Root.Path, "/"), "root.path", "%q is not absolute", c.Root.Path)
 	v.check(!c.Root.ReadOnly || c.Root.Path != "", "root.read_only", "needs root.path")
 	v.noNUL("root.path", c.Root.Path)
-	_, ok := propagations[c.Propagation]
+	_, ok := propagation(c.Propagation)
 	v.check(c.Propagation == "" || ok, "propagation", "unknown word %q", c.Propagation)
 	for i := range c.Mounts {
 		m := &c.Mounts[i]
@@ -99,6 +98,7 @@ func (c *Config) validateNamespaces(v *validator) {
 		}
 		v.strings(fmt.Sprintf("mounts[%d]", i), append([]string{m.Source, m.Target, m.Type}, m.Options...))
 	}
+	c.validatePaths(v, own(Mnt))
 	for _, k := range sortedKeys(c.Sysctls) {
 		v.check(!strings.Contains(sysctlPath(k), "..") && !strings.HasPrefix(k, "/"), "sysctls", "key %q", k)
 		v.strings("sysctls", []string{k, c.Sysctls[k]})

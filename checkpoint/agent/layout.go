@@ -15,7 +15,7 @@ const (
 	MaxOps = 4096
 
 	// NumRegs is the number of registers.
-	NumRegs = 64
+	NumRegs = 128
 )
 
 // Registers that the agent fills. A launch's own descriptors begin at RegFD0;
@@ -81,6 +81,7 @@ const (
 	OpStore32  = 0x10002
 	OpEqual    = 0x10003
 	OpWritePID = 0x10004
+	OpStatIs   = 0x10008
 )
 
 const opAnyErr = 1

@@ -19,7 +19,7 @@ typedef long long s64;
 #define MAX_SLOTS 16384
 #define MAX_FDS 24
 #define MAX_OPS 4096
-#define NREGS 64
+#define NREGS 128
 
 /* File descriptors that the host gives the agent. */
 #define FD_CONTROL 3
@@ -64,6 +64,8 @@ struct event {
 #define OP_CLONE 0x10001   /* second clone: args[0] flags, args[1] cgroup register or ~0 */
 #define OP_STORE32 0x10002 /* args[0] address in the arena, args[1] value */
 #define OP_EQUAL 0x10003   /* fail with errno args[2] unless args[0] == args[1] */
+#define OP_STAT_IS 0x10008 /* fail with errno args[5] unless the file at descriptor args[0] has mode & args[1] == args[2] and
+			      device number args[3], args[4], of which ~0 is any */
 #define OP_WRITEPID 0x10004 /* agent only: write the child's pid to descriptor args[0] */
 
 #define OPF_ANYERR 1u /* every error is acceptable */

@@ -64,6 +64,20 @@ static s64 second_clone(struct launch *l, struct self *me, struct op *o, u64 *r)
 		sys1(NR_exit_group, 0);
 }
 
+/* stat_is compares type, mode and device number of an open file; see struct statx in statx(2). */
+static s64 stat_is(const u64 *a)
+{
+	u32 sx[64];
+	s64 err = sys5(NR_statx, a[0], "", 0x1000 /* AT_EMPTY_PATH */, STATX_TYPE_MODE, sx);
+
+	if (err < 0)
+		return err;
+	u32 mode = sx[7] & 0xffff, any = ~0u;
+	if ((mode & (u32)a[1]) == (u32)a[2] && ((u32)a[3] == any || sx[32] == (u32)a[3]) && ((u32)a[4] == any || sx[33] == (u32)a[4]))
+		return 0;
+	return -(s64)(a[5] & 0xfff);
+}
+
 /* do_op runs one operation; it answers as a system call does. */
 static s64 do_op(struct launch *l, struct self *me, struct op *o, u64 *r)
 {
@@ -83,6 +97,8 @@ static s64 do_op(struct launch *l, struct self *me, struct op *o, u64 *r)
 		return 0;
 	case OP_EQUAL:
 		return a[0] == a[1] ? 0 : -(s64)(a[2] & 0xfff);
+	case OP_STAT_IS:
+		return stat_is(a);
 	}
 	if (o->nr > OP_SYSCALL_MAX)
 		return -EINVAL;

@@ -49,6 +49,7 @@ static inline s64 sys6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 #define NR_unlinkat 263
 #define NR_clock_gettime 228
 #define NR_epoll_create1 291
+#define NR_statx 332
 #define NR_epoll_ctl 233
 #define NR_epoll_pwait 281
 #elif defined(__aarch64__)
@@ -68,6 +69,7 @@ static inline s64 sys6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 	return (s64)x0;
 }
 #define NR_epoll_create1 20
+#define NR_statx 291
 #define NR_epoll_ctl 21
 #define NR_epoll_pwait 22
 #define NR_fcntl 25
@@ -104,6 +106,7 @@ static inline s64 sys6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 #else
 #error "architecture not supported"
 #endif
+#define STATX_TYPE_MODE 3
 #define NR_pidfd_send_signal 424
 #define NR_pidfd_open 434
 #define NR_clone3 435
