@@ -1,10 +1,17 @@
 package reference
 
 var files = []Constraint{
-	{Config: []string{"Root.Path"}, Key: "root.path", Call: "mount, pivot_root, umount2", Proof: []string{"fs.root"}},
-	{Config: []string{"Root.ReadOnly"}, Key: "root.readonly", Call: "mount MS_REMOUNT|MS_RDONLY", Proof: []string{"fs.root_read_only"}},
-	{Config: []string{"Mounts"}, Key: "mounts", Call: "mount; bind: open_tree, move_mount", Since: "5.2", Proof: []string{"mounts[]"}},
+	{Config: []string{"Root.Path"}, Key: "root.path", Call: "open_tree, move_mount, pivot_root, umount2", Proof: []string{"fs.root"}},
+	{Config: []string{"Root.ReadOnly"}, Key: "root.readonly", Call: "mount_setattr MOUNT_ATTR_RDONLY", Since: "5.12; before: mount MS_REMOUNT", Proof: []string{"fs.root_read_only"}},
+	{
+		Config: []string{"Mounts"}, Key: "mounts", Call: "openat2, fsopen, fsconfig, fsmount, open_tree, mount_setattr, move_mount", Proof: []string{"mounts[]"},
+		Since: "attributes of the mounts below and id maps 5.12",
+		Note:  "without mount_setattr, or for data of more than 255 bytes: mount, on the descriptor's link in /proc",
+	},
 	{Config: []string{"Propagation"}, Key: "linux.rootfsPropagation", Call: "mount MS_PRIVATE, MS_SLAVE, …", Proof: []string{"linux.rootfsPropagation"}},
+	{Config: []string{"Devices", "Symlinks", "Console"}, Key: "linux.devices", Call: "mknodat, fchownat, symlinkat; in a user namespace open_tree, move_mount", Unproven: "a bundle that asks for it is refused so far"},
+	{Config: []string{"ReadOnlyPaths"}, Key: "linux.readonlyPaths", Call: "open_tree, mount_setattr, move_mount", Unproven: "a bundle that asks for it is refused so far"},
+	{Config: []string{"MaskedPaths"}, Key: "linux.maskedPaths", Call: "open_tree, fsmount, move_mount", Unproven: "a bundle that asks for it is refused so far"},
 	{Config: []string{"Cwd"}, Key: "process.cwd", Call: "chdir", Proof: []string{"fs.cwd"}},
 	{Config: []string{"Umask"}, Key: "process.user.umask", Call: "umask", Proof: []string{"fs.umask"}},
 	{
