@@ -34,6 +34,7 @@ func (w *Workload) Apply(ctx context.Context, patch *Config) error {
 	old := w.plan.cfg
 	w.plan.cfg = &merged
 	p := w.plan
+	begun := p.sessionBegun
 	p.setup, p.final, p.host = batch{}, batch{}, nil
 	p.setupSteps(patch)
 	p.limits(patch)
@@ -41,7 +42,7 @@ func (w *Workload) Apply(ctx context.Context, patch *Config) error {
 	for _, b := range []*batch{&p.setup, &p.final} {
 		if b.err != nil {
 			err := b.err
-			p.cfg = old
+			p.cfg, p.sessionBegun = old, begun
 			p.setup, p.final = batch{}, batch{}
 			p.finalSteps()
 			return err
@@ -90,6 +91,7 @@ func (c *Config) merge(patch *Config) Config {
 	set(&m.IOPrio, patch.IOPrio)
 	set(&m.Scheduler, patch.Scheduler)
 	set(&m.TimerSlack, patch.TimerSlack)
+	m.mergeTuning(patch)
 	set(&m.Umask, patch.Umask)
 	set(&m.Personality, patch.Personality)
 	set(&m.UID, patch.UID)

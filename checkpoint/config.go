@@ -76,6 +76,13 @@ type Config struct {
 	IOPrio      Option[IOPrio] `json:"ioprio,omitzero"`
 	Scheduler   Option[Sched]  `json:"scheduler,omitzero"`
 	TimerSlack  Option[uint64] `json:"timer_slack_ns,omitzero"` // nanoseconds, 0 restores the default
+	// Uclamp, AutogroupNice, CoreSched, IOFlusher and Memory are described
+	// where their types or their steps are.
+	Uclamp        Uclamp      `json:"uclamp,omitzero"`
+	AutogroupNice Option[int] `json:"autogroup_nice,omitzero"` // -20 to 19; needs a new session
+	CoreSched     bool        `json:"core_sched,omitempty"`    // a core scheduling cookie of its own
+	IOFlusher     bool        `json:"io_flusher,omitempty"`    // PR_SET_IO_FLUSHER
+	Memory        Memory      `json:"memory,omitzero"`
 	Umask       Option[uint32] `json:"umask,omitzero"`
 	Personality Option[uint32] `json:"personality,omitzero"`
 	// Session makes the workload the leader of a new session.
@@ -260,24 +267,6 @@ type Rlimit struct {
 	Resource string `json:"resource"`
 	Soft     uint64 `json:"soft"`
 	Hard     uint64 `json:"hard"`
-}
-
-// IOPrio is an I/O scheduling class (1 realtime, 2 best effort, 3 idle) and a
-// level in it (0 to 7), as in ioprio_set(2).
-type IOPrio struct {
-	Class int `json:"class"`
-	Level int `json:"level"`
-}
-
-// Sched is a scheduling policy as in sched_setattr(2). Runtime, Deadline and
-// Period are for the deadline policy.
-type Sched struct {
-	Policy      int           `json:"policy"`
-	Priority    int           `json:"priority,omitempty"`
-	ResetOnFork bool          `json:"reset_on_fork,omitempty"`
-	Runtime     time.Duration `json:"runtime,omitempty"`
-	Deadline    time.Duration `json:"deadline,omitempty"`
-	Period      time.Duration `json:"period,omitempty"`
 }
 
 // CapSet is a set of capabilities, bit n being capability number n.

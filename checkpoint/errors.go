@@ -29,6 +29,7 @@ const (
 	StageSysctl     Stage = "sysctl"
 	StageOOM        Stage = "oom-score-adj"
 	StageSched      Stage = "scheduling"
+	StageMemory     Stage = "memory" // memory policy and flags of the address space
 	StageSignals    Stage = "signals"
 	StageSession    Stage = "session"
 	StageKeyring    Stage = "keyring"
@@ -114,8 +115,10 @@ func fail(stage Stage, object string, err error) *Error {
 }
 
 // hint says what usually helps against an errno at a stage.
-func hint(stage Stage, errno unix.Errno) string {
+func hint(stage Stage, object string, errno unix.Errno) string {
 	switch {
+	case stage == StageSched || stage == StageMemory:
+		return tuningHint(object, errno)
 	case stage == StageClone && errno == unix.EPERM:
 		return "needs CAP_SYS_ADMIN, or a new user namespace with the others"
 	case stage == StageClone && (errno == unix.ENOSPC || errno == unix.EUSERS):
@@ -155,7 +158,7 @@ func hint(stage Stage, errno unix.Errno) string {
 	case stage == StageAmbient && errno == unix.EPERM:
 		return "a capability must be permitted and inheritable to become ambient"
 	case stage == StageOOM && errno == unix.EACCES:
-		return "lowering the score needs CAP_SYS_RESOURCE"
+		return "lowering the score below its floor needs CAP_SYS_RESOURCE in the initial user namespace"
 	case stage == StageExec && errno == unix.ENOENT:
 		return "no such program in the workload's root, or its interpreter is missing"
 	case stage == StageExec && errno == unix.EACCES:

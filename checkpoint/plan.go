@@ -72,6 +72,8 @@ type plan struct {
 	final batch      // by the child, last: ends in execve
 	regs  int
 
+	sessionBegun bool // setsid is done, or in the setup
+
 	stdio [3]int // registers of descriptors 0 to 2; known once
 	extra []int  // registers of the passed files, as they come and out of the way
 
@@ -162,6 +164,8 @@ func (p *plan) setupSteps(cfg *Config) {
 	p.sysctls(cfg)
 	p.oom(cfg)
 	p.sched(cfg)
+	p.autogroup(cfg)
+	p.memory(cfg)
 	p.keyring(cfg)
 }
 

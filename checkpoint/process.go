@@ -3,7 +3,6 @@ package checkpoint
 import (
 	"encoding/binary"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/holdshort/holdshort/checkpoint/agent"
@@ -46,73 +45,15 @@ func sysctlPath(key string) string {
 	return strings.NewReplacer(".", "/", "/", ".").Replace(key)
 }
 
-// oom of a launch comes before the child changes its ids: after that
-// /proc/self/oom_score_adj belongs to user 0 of the user namespace that its
-// memory is of, which is still the agent's (task_dump_owner, fs/proc/base.c).
-func (p *plan) oom(cfg *Config) {
-	if cfg != p.cfg {
-		p.setOOM(cfg)
-	}
-}
-
-func (p *plan) setOOM(cfg *Config) {
-	if v := cfg.OOMScoreAdj; v.Set {
-		p.procFile(StageOOM, strconv.Itoa(v.Value), "self/oom_score_adj", strconv.Itoa(v.Value))
-	}
-}
-
 func (p *plan) keyring(cfg *Config) {
 	if cfg.NewKeyring {
 		p.setup.add(StageKeyring, -1, "", agent.Sys(unix.SYS_KEYCTL, agent.N(unix.KEYCTL_JOIN_SESSION_KEYRING), agent.N(0)))
 	}
 }
 
-// sched sets what decides when and where the workload runs.
-func (p *plan) sched(cfg *Config) {
-	if v := cfg.Nice; v.Set {
-		p.setup.add(StageSched, -1, "nice", agent.Sys(unix.SYS_SETPRIORITY, agent.N(unix.PRIO_PROCESS), agent.N(0), agent.N(v.Value)))
-	}
-	if v := cfg.Scheduler; v.Set {
-		// struct sched_attr, first version
-		s := v.Value
-		var b []byte
-		b = binary.NativeEndian.AppendUint32(b, 48)
-		b = binary.NativeEndian.AppendUint32(b, uint32(s.Policy))
-		flags := uint64(0)
-		if s.ResetOnFork {
-			flags = 1
-		}
-		b = binary.NativeEndian.AppendUint64(b, flags)
-		b = binary.NativeEndian.AppendUint32(b, uint32(int32(cfg.Nice.Value)))
-		b = binary.NativeEndian.AppendUint32(b, uint32(s.Priority))
-		b = binary.NativeEndian.AppendUint64(b, uint64(s.Runtime))
-		b = binary.NativeEndian.AppendUint64(b, uint64(s.Deadline))
-		b = binary.NativeEndian.AppendUint64(b, uint64(s.Period))
-		p.setup.add(StageSched, -1, "policy", agent.Sys(unix.SYS_SCHED_SETATTR, agent.N(0), agent.B(b), agent.N(0)))
-	}
-	if len(cfg.Affinity) > 0 {
-		mask := make([]byte, 8)
-		for _, cpu := range cfg.Affinity {
-			for cpu/8 >= len(mask) {
-				mask = append(mask, make([]byte, 8)...)
-			}
-			mask[cpu/8] |= 1 << (cpu % 8)
-		}
-		p.setup.add(StageSched, -1, "affinity", agent.Sys(unix.SYS_SCHED_SETAFFINITY, agent.N(0), agent.N(len(mask)), agent.B(mask)))
-	}
-	if v := cfg.IOPrio; v.Set {
-		const whoProcess, classShift = 1, 13
-		p.setup.add(StageSched, -1, "ioprio", agent.Sys(unix.SYS_IOPRIO_SET, agent.N(whoProcess), agent.N(0),
-			agent.N(v.Value.Class<<classShift|v.Value.Level)))
-	}
-	if v := cfg.TimerSlack; v.Set {
-		p.setup.add(StageSched, -1, "timer slack", prctl(unix.PR_SET_TIMERSLACK, v.Value))
-	}
-}
-
 // session comes before the descriptors: a controlling terminal needs it.
 func (p *plan) session() {
-	if p.cfg.Session || p.opts.Terminal {
+	if (p.cfg.Session || p.opts.Terminal) && !p.sessionBegun {
 		p.final.add(StageSession, -1, "", agent.Sys(unix.SYS_SETSID))
 	}
 }

@@ -121,6 +121,7 @@ func (c *Config) validateResources(v *validator) {
 	for i, cpu := range c.Affinity {
 		v.check(cpu >= 0 && cpu < 8192, fmt.Sprintf("affinity[%d]", i), "cpu %d", cpu)
 	}
+	c.validateTuning(v)
 	io := c.IOPrio.Value
 	v.check(io.Class >= 0 && io.Class <= 3 && io.Level >= 0 && io.Level <= 7, "ioprio", "class %d level %d", io.Class, io.Level)
 	for name, list := range map[string][]int{"ignore_signals": c.IgnoreSignals, "block_signals": c.BlockSignals} {

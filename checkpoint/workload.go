@@ -209,7 +209,7 @@ func (w *Workload) hostSteps(ctx context.Context, steps []hostStep) error {
 		}
 		var errno unix.Errno
 		if e.Hint == "" && errors.As(e.Err, &errno) {
-			e.Hint = hint(e.Stage, errno)
+			e.Hint = hint(e.Stage, e.Object, errno)
 		}
 		return w.giveUp(ctx, e)
 	}
@@ -443,7 +443,9 @@ func (w *Workload) PIDFD() (*os.File, error) {
 
 // openProc opens a file of the child's /proc directory, which is pinned, so
 // that it is the child's or none.
-func (w *Workload) openProc(name string) (int, error) {
+func (w *Workload) openProc(name string) (int, error) { return w.openProcAt(name, unix.O_RDONLY) }
+
+func (w *Workload) openProcAt(name string, flags int) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.pidfd < 0 {
@@ -456,7 +458,7 @@ func (w *Workload) openProc(name string) (int, error) {
 		}
 		w.procDir = dir
 	}
-	return unix.Openat(w.procDir, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	return unix.Openat(w.procDir, name, flags|unix.O_CLOEXEC, 0)
 }
 
 // onEvent follows the child. It runs on the agent's reader.
@@ -475,7 +477,7 @@ func (w *Workload) onEvent(ev *agent.Event, fd int) {
 		w.follow(ev.Kind)
 	case agent.Refused:
 		e := fail(StageClone, "", unix.Errno(ev.Code))
-		e.Hint = hint(StageClone, unix.Errno(ev.Code))
+		e.Hint = hint(StageClone, "", unix.Errno(ev.Code))
 		w.end(Result{State: Failed, Err: e})
 	case agent.Stopped:
 		w.record(Event{Kind: EventStopped, Signal: syscall.Signal(ev.Code)})
@@ -582,7 +584,7 @@ func (w *Workload) failed(list steps, out agent.Outcome, child bool) *Error {
 		}
 	}
 	if errno, ok := errors.AsType[unix.Errno](e.Err); ok {
-		e.Hint = hint(e.Stage, errno)
+		e.Hint = hint(e.Stage, e.Object, errno)
 		if e.Stage == StageExec && errno == unix.EACCES && w.plan.cfg.Landlock != nil {
 			e.Hint += "; or Landlock forbids it: the program and its interpreter need \"execute\" and \"read_file\""
 		}
