@@ -78,13 +78,13 @@ type Config struct {
 	TimerSlack  Option[uint64] `json:"timer_slack_ns,omitzero"` // nanoseconds, 0 restores the default
 	// Uclamp, AutogroupNice, CoreSched, IOFlusher and Memory are described
 	// where their types or their steps are.
-	Uclamp        Uclamp      `json:"uclamp,omitzero"`
-	AutogroupNice Option[int] `json:"autogroup_nice,omitzero"` // -20 to 19; needs a new session
-	CoreSched     bool        `json:"core_sched,omitempty"`    // a core scheduling cookie of its own
-	IOFlusher     bool        `json:"io_flusher,omitempty"`    // PR_SET_IO_FLUSHER
-	Memory        Memory      `json:"memory,omitzero"`
-	Umask       Option[uint32] `json:"umask,omitzero"`
-	Personality Option[uint32] `json:"personality,omitzero"`
+	Uclamp        Uclamp         `json:"uclamp,omitzero"`
+	AutogroupNice Option[int]    `json:"autogroup_nice,omitzero"` // -20 to 19; needs a new session
+	CoreSched     bool           `json:"core_sched,omitempty"`    // a core scheduling cookie of its own
+	IOFlusher     bool           `json:"io_flusher,omitempty"`    // PR_SET_IO_FLUSHER
+	Memory        Memory         `json:"memory,omitzero"`
+	Umask         Option[uint32] `json:"umask,omitzero"`
+	Personality   Option[uint32] `json:"personality,omitzero"`
 	// Session makes the workload the leader of a new session.
 	Session bool `json:"session,omitempty"`
 	// NewKeyring gives the workload a session keyring of its own.

@@ -38,6 +38,8 @@ type Machine struct {
 	OOMScoreAdj int
 	Nice        int
 
+	Tuning Tuning
+
 	// Dir is absolute and has what [Prepare] makes.
 	Dir string
 	// Tag makes names of cgroups and devices unique to one campaign: at most
@@ -81,6 +83,7 @@ func Detect(dir string) (*Machine, error) {
 	if n, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err == nil {
 		m.Nice = 20 - n // the raw system call answers 1 to 40
 	}
+	m.Tuning = detectTuning()
 	m.UserNS = m.Root && positive("/proc/sys/user/max_user_namespaces")
 	_, err = os.Stat("/proc/self/ns/time")
 	m.TimeNS = err == nil

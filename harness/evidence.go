@@ -71,6 +71,8 @@ func (h *held) look(b *oracle.Beyond) (got any, holds bool, why string, err erro
 		return h.propagation(b.Want.(string))
 	case strings.HasPrefix(name, "linux.sysctl."):
 		return h.sysctl(strings.TrimPrefix(name, "linux.sysctl."), b.Want.(string))
+	case isTuning(name):
+		return h.tuning(name, b.Want)
 	case strings.HasPrefix(name, "linux.resources."), name == "holdshort.cgroup.limits":
 		return h.limits(name, index)
 	case strings.HasPrefix(name, "holdshort.network."):

@@ -82,12 +82,16 @@ func slackFollowsPolicy() bool {
 }
 
 func (m *machine) cgroups() {
-	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
+	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2", "resctrl"))
 	if err != nil {
 		return
 	}
 	m.host.CgroupV1 = map[string]string{}
 	for _, i := range mounts {
+		if i.FSType == "resctrl" {
+			m.host.Resctrl = i.Mountpoint
+			continue
+		}
 		if i.FSType == "cgroup2" {
 			if m.host.CgroupV2 != "" {
 				continue // the same hierarchy, mounted again

@@ -18,6 +18,8 @@ type Host struct {
 	// HugetlbReservation: the hugetlb controller can limit reservations
 	// (since Linux 5.7).
 	HugetlbReservation bool
+	// Resctrl is where the resctrl file system is mounted, or empty.
+	Resctrl string
 	// OldCPUShares converts cpu.shares to cpu.weight linearly, as engines
 	// did before 2025; see [CPUWeight].
 	OldCPUShares bool

@@ -29,6 +29,7 @@ func Config(req *request.Request, host Host) (*checkpoint.Config, error) {
 	t.network()
 	t.cgroup()
 	t.extension()
+	t.tuning()
 	if s := req.Linux().Seccomp; s != nil {
 		p, err := seccompPolicy(s)
 		t.fail("linux.seccomp", err)
@@ -64,8 +65,7 @@ func (t *translator) spec() {
 	t.refuse(len(l.MaskedPaths) > 0, "linux.maskedPaths")
 	t.refuse(len(l.ReadonlyPaths) > 0, "linux.readonlyPaths")
 	t.refuse(l.MountLabel != "", "linux.mountLabel")
-	t.refuse(l.IntelRdt != nil, "linux.intelRdt")
-	t.refuse(l.MemoryPolicy != nil, "linux.memoryPolicy")
+	t.refuse(l.IntelRdt != nil, "linux.intelRdt", t.resctrl())
 }
 
 func emptyHooks(h *specs.Hooks) bool {

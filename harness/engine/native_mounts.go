@@ -42,7 +42,7 @@ func (t *translator) mounts() {
 				source = filepath.Join(t.req.Dir, source)
 			}
 		}
-		c.Mounts = append(c.Mounts, checkpoint.Mount{Source: source, Target: m.Destination, Type: typ, Options: m.Options})
+		c.Mounts = append(c.Mounts, checkpoint.Mount{Source: source, Target: m.Destination, Type: typ, Options: slices.Clone(m.Options)})
 	}
 	c.Propagation = strings.TrimPrefix(t.req.Linux().RootfsPropagation, "r")
 }

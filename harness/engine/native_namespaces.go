@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"maps"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -43,7 +44,7 @@ func (t *translator) namespaces() {
 	if s.Domainname != "" {
 		c.Domainname = checkpoint.Some(s.Domainname)
 	}
-	c.Sysctls = l.Sysctl
+	c.Sysctls = maps.Clone(l.Sysctl)
 	if p := l.Personality; p != nil {
 		word, ok := request.PersonalityWord(p)
 		t.refuse(!ok || len(p.Flags) > 0, "linux.personality")

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/holdshort/holdshort/checkpoint"
 )
 
@@ -17,7 +19,7 @@ func (t *translator) network() {
 	for _, l := range n.Links {
 		t.cfg.Network.Links = append(t.cfg.Network.Links, checkpoint.Link{
 			Kind: checkpoint.LinkKind(l.Kind), Name: l.Name,
-			Host: l.Host, Addresses: l.Addresses, HostAddresses: l.HostAddresses, MTU: l.MTU, Down: l.Down,
+			Host: l.Host, Addresses: slices.Clone(l.Addresses), HostAddresses: slices.Clone(l.HostAddresses), MTU: l.MTU, Down: l.Down,
 		})
 	}
 	for _, r := range n.Routes {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -11,7 +12,7 @@ import (
 
 func (t *translator) process() {
 	p, c := t.req.Process(), t.cfg
-	c.Args, c.Env, c.Cwd = p.Args, p.Env, p.Cwd
+	c.Args, c.Env, c.Cwd = slices.Clone(p.Args), slices.Clone(p.Env), p.Cwd
 	t.refuse(p.CommandLine != "", "process.commandLine")
 	t.refuse(p.User.Username != "", "process.user.username")
 	t.refuse(p.ApparmorProfile != "", "process.apparmorProfile")
@@ -20,7 +21,7 @@ func (t *translator) process() {
 	if !t.req.Ext.KeepIDs {
 		c.UID, c.GID = checkpoint.Some(p.User.UID), checkpoint.Some(p.User.GID)
 		if !t.req.Ext.DenySetgroups {
-			groups := p.User.AdditionalGids
+			groups := slices.Clone(p.User.AdditionalGids)
 			if groups == nil {
 				groups = []uint32{}
 			}
@@ -67,10 +68,7 @@ func (t *translator) scheduler(s *specs.Scheduler) {
 		Policy: policy, Priority: int(s.Priority), Runtime: time.Duration(s.Runtime),
 		Deadline: time.Duration(s.Deadline), Period: time.Duration(s.Period),
 	}
-	for _, f := range s.Flags {
-		t.refuse(f != specs.SchedFlagResetOnFork, "process.scheduler.flags", string(f))
-		out.ResetOnFork = out.ResetOnFork || f == specs.SchedFlagResetOnFork
-	}
+	t.schedulerFlags(s.Flags, &out)
 	t.cfg.Scheduler = checkpoint.Some(out)
 	if fair := policy == 0 || policy == 3; fair && t.req.Ext.Nice == nil {
 		t.cfg.Nice = checkpoint.Some(int(s.Nice))
@@ -99,7 +97,7 @@ func (t *translator) extension() {
 		c.Personality = checkpoint.Some(*e.Personality)
 	}
 	c.Landlock = e.Landlock
-	c.Affinity, c.Session, c.NewKeyring = e.Affinity, e.Session, e.NewKeyring
+	c.Affinity, c.Session, c.NewKeyring = slices.Clone(e.Affinity), e.Session, e.NewKeyring
 	c.IgnoreSignals, c.BlockSignals = numbers(e.IgnoreSignals), numbers(e.BlockSignals)
 }
 

@@ -6,7 +6,6 @@ import (
 	"strconv"
 
 	"github.com/holdshort/holdshort/harness/request"
-	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // Beyond is something that was asked for and cannot be seen in a task: a
@@ -58,13 +57,10 @@ func Asked(r *request.Request) []Beyond {
 	}
 	add(l.MountLabel != "", "linux.mountLabel", l.MountLabel)
 	add(l.IntelRdt != nil, "linux.intelRdt", l.IntelRdt)
-	add(l.MemoryPolicy != nil, "linux.memoryPolicy", l.MemoryPolicy)
 	add(p.ApparmorProfile != "", "process.apparmorProfile", p.ApparmorProfile)
 	add(p.SelinuxLabel != "", "process.selinuxLabel", p.SelinuxLabel)
 	add(p.Terminal && p.ConsoleSize != nil, "process.consoleSize", p.ConsoleSize)
-	if sc := p.Scheduler; sc != nil {
-		add(sc.Policy == specs.SchedDeadline, "process.scheduler.deadline", sc)
-	}
+	out = append(out, askedTuning(r)...)
 	add(s.Hooks != nil, "hooks", s.Hooks)
 	each("holdshort.cgroup.limits", len(x.Cgroup.Limits), func(i int) any { return x.Cgroup.Limits[i] })
 	add(x.Network.LoopbackUp, "holdshort.network.loopbackUp", true)

@@ -139,6 +139,17 @@ func (e *Expectation) fresh(f Field, got *posture.Posture) (Outcome, string) {
 		}
 		return Equal, ""
 	}
+	if f == SchedCoreCookie {
+		before, _ := e.caller.Sched.CoreCookie.Get()
+		after, _ := got.Sched.CoreCookie.Get()
+		switch {
+		case after == before:
+			return Ignored, "it is the caller's"
+		case after == 0:
+			return Weaker, "there is none"
+		}
+		return Equal, ""
+	}
 	before, _ := namespaceOf(e.caller, f)
 	after, _ := namespaceOf(got, f)
 	switch {

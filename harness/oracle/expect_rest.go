@@ -116,6 +116,10 @@ func (b *builder) sched() {
 			put(b, SchedNice, &w.Nice, s.Nice, class, src)
 		}
 	}
+	if b.r.Ext.CoreSched {
+		b.rule(SchedCoreCookie, Requested, "holdshort.coreSched")
+		b.e.rules[SchedCoreCookie].pred = isFresh
+	}
 	b.affinity()
 	if io := b.p.IOPriority; io != nil {
 		c, _ := request.IOClass(io.Class)

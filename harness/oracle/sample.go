@@ -24,6 +24,9 @@ func (e *Expectation) Sample() *posture.Posture {
 	if e.rules[KeyringSession].pred == isFresh {
 		got.Keyrings.Session = posture.Known(int32(0x3b9aca00))
 	}
+	if e.rules[SchedCoreCookie].pred == isFresh {
+		got.Sched.CoreCookie = posture.Known[uint64](0xffff8881cafe0000)
+	}
 	if e.newest != nil {
 		// Any filter will do: whether it is the right one is the judge's
 		// business.

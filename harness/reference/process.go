@@ -30,7 +30,6 @@ var Kept = []State{
 	{Field: "privilege.sessionid", Want: "the caller's", Untested: noWay},
 	{Field: "privilege.spec_flags", Want: "the caller's", Untested: noWay},
 	{Field: "oom.score_adj_min", Want: "the caller's", Untested: noWay},
-	{Field: "sched.core_cookie", Want: "the caller's", Untested: noWay},
 	{Field: "signals.pending", Want: "none"},
 	{Field: "process.pid", Want: "the process that was launched", Untested: kernelOnly},
 	{Field: "process.pid_inside", Want: "1 in a new pid namespace"},

@@ -32,6 +32,20 @@ func CPUList(s string) ([]uint64, error) {
 	return mask, nil
 }
 
+// CPUNumbers reads such a list, of CPUs or of memory nodes, into numbers.
+func CPUNumbers(s string) ([]int, error) {
+	mask, err := CPUList(s)
+	var out []int
+	for i, word := range mask {
+		for n := range 64 {
+			if word>>n&1 == 1 {
+				out = append(out, 64*i+n)
+			}
+		}
+	}
+	return out, err
+}
+
 // CPUMask makes the same of numbers; impossible ones are left out.
 func CPUMask(cpus []int) []uint64 {
 	var mask []uint64

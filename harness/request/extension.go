@@ -43,6 +43,16 @@ type Extension struct {
 	Nice       *int    `json:"nice,omitempty"`         // -20 to 19
 	TimerSlack *uint64 `json:"timerSlackNS,omitempty"` // nanoseconds; 0 is the default
 	Affinity   []int   `json:"affinity,omitempty"`     // numbers of CPUs
+	Uclamp     Uclamp  `json:"uclamp,omitzero"`
+	// AutogroupNice is the nice value of the group of tasks that a new
+	// session makes, sched(7); -20 to 19.
+	AutogroupNice *int `json:"autogroupNice,omitempty"`
+	// CoreSched gives the workload a core scheduling cookie of its own: it
+	// never runs at the same time as others on one core.
+	CoreSched bool `json:"coreSched,omitempty"`
+	// IOFlusher is prctl(2) PR_SET_IO_FLUSHER.
+	IOFlusher bool   `json:"ioFlusher,omitempty"`
+	Memory    Memory `json:"memory,omitzero"`
 	// Personality is the whole word of personality(2), for the bits that
 	// linux.personality has no name for.
 	Personality *uint32 `json:"personality,omitempty"`
