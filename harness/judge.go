@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/holdshort/holdshort/harness/oracle"
+	"github.com/holdshort/holdshort/harness/witness"
 	"github.com/holdshort/holdshort/probes/posture"
 )
 
@@ -82,6 +83,9 @@ type Result struct {
 	Checks   []Check
 	Findings int
 	Lost     uint64
+	// Answers are what the witness found out from inside, if it was the
+	// workload: see [Runner.Witness].
+	Answers []witness.Answer
 
 	exp   *oracle.Expectation
 	snaps []Snapshot

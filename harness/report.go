@@ -7,6 +7,7 @@ import (
 
 	"github.com/holdshort/holdshort/harness/oracle"
 	"github.com/holdshort/holdshort/harness/request"
+	"github.com/holdshort/holdshort/harness/witness"
 	"github.com/holdshort/holdshort/probes/posture"
 )
 
@@ -45,9 +46,11 @@ type Report struct {
 	Workload  Workload         `json:"workload"`
 	Snapshots []SnapshotReport `json:"snapshots"`
 	Checks    []CheckReport    `json:"checks"`
-	Findings  int              `json:"findings"`
-	Lost      uint64           `json:"lost"`
-	Config    *request.Request `json:"config"`
+	// Answers are the witness's, if it was the workload.
+	Answers  []witness.Answer `json:"witness,omitempty"`
+	Findings int              `json:"findings"`
+	Lost     uint64           `json:"lost"`
+	Config   *request.Request `json:"config"`
 }
 
 // SnapshotReport is a [Snapshot] in a report. An ip_is_entry of null means that
@@ -78,7 +81,7 @@ func NewReport(res *Result, m Meta) *Report {
 		Schema: Schema, Verdict: res.Verdict, Cause: res.Cause, Reasons: res.Reasons,
 		Kernel: m.Kernel, Engine: m.Engine, Seed: m.Seed, Index: m.Index, Workload: m.Workload,
 		Snapshots: make([]SnapshotReport, len(res.snaps)), Checks: make([]CheckReport, len(res.Checks)),
-		Findings: res.Findings, Lost: res.Lost,
+		Findings: res.Findings, Lost: res.Lost, Answers: res.Answers,
 	}
 	if res.exp != nil {
 		r.Config = res.exp.Request()

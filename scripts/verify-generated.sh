@@ -9,7 +9,7 @@ tar --exclude=./.git --exclude=./bin -cf - . | tar -xf - -C "$tmp/committed"
 cp -a "$tmp/committed" "$tmp/rebuilt"
 cd "$tmp/rebuilt"
 # Removed first, so that a step which builds nothing cannot pass.
-mapfile -t files < <(find . -name 'agent_linux_*.elf' -o -name '*_bpfel.go' -o -name '*_bpfel.o' | sort)
+mapfile -t files < <(find . -name '*_linux_*.elf' -o -name '*_bpfel.go' -o -name '*_bpfel.o' | sort)
 [ ${#files[@]} -gt 0 ] || { echo "verify-generated: found no generated file" >&2; exit 1; }
 rm -f -- "${files[@]}"
 scripts/generate.sh >"$tmp/log" 2>&1 || { cat "$tmp/log" >&2; exit 1; }

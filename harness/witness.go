@@ -1,0 +1,145 @@
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/holdshort/holdshort/checkpoint"
+	"github.com/holdshort/holdshort/checkpoint/seccomp"
+	"github.com/holdshort/holdshort/harness/engine"
+	"github.com/holdshort/holdshort/harness/request"
+	"github.com/holdshort/holdshort/harness/witness"
+	"github.com/holdshort/holdshort/internal/cbpf"
+	"golang.org/x/sys/unix"
+)
+
+// Witness launches req with the witness in place of its program, judges the
+// launch like any other, and compares what the witness found out from inside
+// with the posture of its first instruction and with what the request implies.
+// An answer that disagrees makes the verdict violated; the case then carries
+// the answers. Standard output is the witness's own.
+func (r *Runner) Witness(ctx context.Context, req *request.Request, opts *checkpoint.Options) (*Case, error) {
+	plan, err := r.witnessPlan(req)
+	if err != nil {
+		return nil, err
+	}
+	file, err := witnessFile()
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(file)
+	q := withProgram(req, file, plan.Args())
+	out, in, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	o := checkpoint.Options{}
+	if opts != nil {
+		o = *opts
+	}
+	o.Stdout = in
+	written := make(chan []byte, 1)
+	go func() {
+		b, _ := io.ReadAll(io.LimitReader(out, 8<<20))
+		written <- b
+	}()
+	begun := monotonic()
+	c, err := r.Run(ctx, q, &o)
+	in.Close()
+	text := <-written
+	if err != nil {
+		return nil, err
+	}
+	c.witnessed(plan, text, &witness.Facts{Begun: begun, Ended: monotonic(), Boot: boottime() - monotonic(), MAC: mandatory()})
+	return c, nil
+}
+
+// witnessPlan asks everything that this request gives an answer to.
+func (r *Runner) witnessPlan(req *request.Request) (*witness.Plan, error) {
+	cfg, err := engine.Config(req, r.machine.engine())
+	if err != nil {
+		return nil, err
+	}
+	var filters [][]cbpf.Instruction
+	if cfg.Seccomp != nil {
+		p, err := cfg.Seccomp.Compile(seccomp.Options{})
+		if err != nil {
+			return nil, fmt.Errorf("harness: witness: %w", err)
+		}
+		filters = append(filters, p.Instructions)
+	}
+	return witness.NewPlan(slices.Concat(witness.Self(), witness.Powers(), witness.Filtered(filters), witness.Requested(req)), filters)
+}
+
+// withProgram is a copy of a request with another program.
+func withProgram(req *request.Request, path string, args []string) *request.Request {
+	q := *req
+	spec, process := *req.Spec, *req.Process()
+	process.Args = append([]string{"witness"}, args...)
+	spec.Process = &process
+	q.Spec = &spec
+	q.Ext.Path, q.Ext.SearchPath = path, false
+	return &q
+}
+
+func witnessFile() (string, error) {
+	if witness.ELF() == nil {
+		return "", fmt.Errorf("harness: no witness for this architecture: %w", errors.ErrUnsupported)
+	}
+	f, err := os.CreateTemp("", "holdshort-witness-*")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(witness.ELF())
+	err = errors.Join(err, f.Chmod(0o755), f.Close())
+	return f.Name(), err
+}
+
+// witnessed takes in what the witness wrote.
+func (c *Case) witnessed(plan *witness.Plan, text []byte, f *witness.Facts) {
+	for i := range c.snaps {
+		if c.snaps[i].At != AtExit {
+			f.Posture = c.snaps[i].Posture
+		}
+	}
+	if f.Posture == nil {
+		c.doubt(EvidenceLost, "the witness's posture was not seen")
+		if c.Verdict == Constrained {
+			c.Verdict = Unknown
+		}
+		return
+	}
+	c.Answers = plan.Judge(text, f)
+	for _, a := range c.Answers {
+		if a.Standing == witness.Disagrees {
+			c.Verdict, c.Cause = Violated, NoCause
+			c.Findings++
+		}
+	}
+}
+
+// mandatory reports whether a security module is active that may refuse what
+// capabilities allow.
+func mandatory() bool {
+	b, err := os.ReadFile("/sys/kernel/security/lsm")
+	for name := range strings.SplitSeq(strings.TrimSpace(string(b)), ",") {
+		switch name {
+		case "", "capability", "yama", "landlock", "bpf", "lockdown", "safesetid", "loadpin", "integrity", "ima", "evm", "ipe":
+		default:
+			return true
+		}
+	}
+	return err != nil
+}
+
+func boottime() int64 {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts)
+	return ts.Nano()
+}

@@ -1,0 +1,8 @@
+package witness
+
+import "golang.org/x/sys/unix"
+
+const (
+	nativeArch = unix.AUDIT_ARCH_X86_64
+	fstatat    = unix.SYS_NEWFSTATAT
+)

@@ -1,0 +1,6 @@
+package witness
+
+import _ "embed"
+
+//go:embed witness_linux_arm64.elf
+var program []byte

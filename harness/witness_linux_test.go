@@ -1,0 +1,142 @@
+package harness
+
+import (
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/holdshort/holdshort/checkpoint"
+	"github.com/holdshort/holdshort/harness/request"
+	"github.com/holdshort/holdshort/harness/witness"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// The witness says what the observer says, on every question that it answers,
+// and answers nearly all.
+func TestWitness_AgreesWithThePosture(t *testing.T) {
+	r := runner(t)
+	for name, req := range map[string]*request.Request{"nothing": request.New("/bin/true"), "namespaces": every()} {
+		t.Run(name, func(t *testing.T) {
+			c, err := r.Witness(bg, req, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.Verdict != Constrained {
+				t.Errorf("%s\n%s", c.Verdict, text(c))
+			}
+			agrees := 0
+			for _, a := range c.Answers {
+				switch a.Standing {
+				case witness.Agrees:
+					agrees++
+				default:
+					t.Logf("%+v", a)
+				}
+			}
+			t.Logf("%d of %d agree", agrees, len(c.Answers))
+			if agrees < len(c.Answers)*3/4 {
+				t.Errorf("only %d of %d agree", agrees, len(c.Answers))
+			}
+		})
+	}
+}
+
+// Under filters the answers are those of the filters: errnos, and deaths.
+func TestWitness_UnderFilters(t *testing.T) {
+	r := runner(t)
+	for name, ask := range map[string]func(*testing.T, *request.Request){"deny list": filtered, "allow list": func(t *testing.T, q *request.Request) {
+		t.Helper()
+		allowList(t, q)
+		s := q.Spec.Linux.Seccomp
+		s.Syscalls[0].Names = append(s.Syscalls[0].Names, "clone", "wait4", "getpid")
+	}} {
+		t.Run(name, func(t *testing.T) {
+			q := request.New("/bin/true")
+			ask(t, q)
+			c, err := r.Witness(bg, q, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.Verdict != Constrained {
+				t.Errorf("%s\n%s", c.Verdict, text(c))
+			}
+			filter := 0
+			for _, a := range c.Answers {
+				if strings.HasPrefix(a.Question, "seccomp: ") && a.Standing == witness.Agrees {
+					filter++
+				}
+				if a.Standing == witness.Disagrees {
+					t.Errorf("%+v", a)
+				}
+			}
+			if filter < 20 {
+				t.Errorf("only %d answers about the filter", filter)
+			}
+		})
+	}
+}
+
+// A flaw that no posture shows: a path that is to be read-only lies under a
+// mount of its own which is not. Posture and mount table are as asked for.
+func TestWitness_FindsWhatPostureCannotShow(t *testing.T) {
+	r := runner(t)
+	defer func() { r.parked = nil }()
+	q := request.New("/bin/true")
+	ns(specs.MountNamespace)(t, q)
+	q.Spec.Mounts = []specs.Mount{{Destination: "/mnt", Type: "tmpfs", Source: "tmpfs", Options: []string{"ro"}}}
+	control, err := r.Witness(bg, q, nil)
+	if err != nil || control.Verdict != Constrained {
+		t.Fatalf("control: %v\n%s", err, text(control))
+	}
+	r.parked = func(w *checkpoint.Workload) {
+		inMountNamespace(t, w.HostPID(), func() error {
+			return unix.Mount("tmpfs", "/mnt", "tmpfs", 0, "")
+		})
+	}
+	plain, err := r.Run(bg, q, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := r.Witness(bg, q, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := slices.ContainsFunc(c.Answers, func(a witness.Answer) bool {
+		return a.Question == "write /mnt" && a.Standing == witness.Disagrees
+	})
+	if c.Verdict != Violated || !found {
+		t.Errorf("%s: %+v", c.Verdict, c.Answers)
+	}
+	if plain.Verdict != Constrained {
+		t.Logf("the posture shows it as well, so this test shows little:\n%s", text(plain))
+	}
+}
+
+// inMountNamespace runs f in the mount namespace of a process, on a thread that
+// ends with it.
+func inMountNamespace(t *testing.T, pid int, f func() error) {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		if err := unix.Unshare(unix.CLONE_FS); err != nil {
+			done <- err
+			return
+		}
+		fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/ns/mnt", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err == nil {
+			defer unix.Close(fd)
+			err = unix.Setns(fd, unix.CLONE_NEWNS)
+		}
+		if err == nil {
+			err = f()
+		}
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
