@@ -74,7 +74,13 @@ func (r *Runner) witnessPlan(req *request.Request) (*witness.Plan, error) {
 		}
 		filters = append(filters, p.Instructions)
 	}
-	return witness.NewPlan(slices.Concat(witness.Self(), witness.Powers(), witness.Filtered(filters), witness.Requested(req)), filters)
+	sameRoot := cfg.Root.Path == "" && len(cfg.Mounts) == 0 && !joinsMounts(cfg)
+	return witness.NewPlan(slices.Concat(witness.Self(), witness.Powers(), witness.Filtered(filters), witness.Requested(req),
+		witness.Landlock(req.Ext.Landlock, r.machine.landlock, sameRoot)), filters)
+}
+
+func joinsMounts(cfg *checkpoint.Config) bool {
+	return slices.ContainsFunc(cfg.Namespaces, func(n checkpoint.Namespace) bool { return n.Kind == checkpoint.Mnt && (n.Path != "" || n.PID != 0) })
 }
 
 // withProgram is a copy of a request with another program.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/holdshort/holdshort/checkpoint"
+	"github.com/holdshort/holdshort/checkpoint/landlock"
 	"github.com/holdshort/holdshort/harness/request"
 	"github.com/holdshort/holdshort/harness/witness"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -112,6 +113,47 @@ func TestWitness_FindsWhatPostureCannotShow(t *testing.T) {
 	}
 	if plain.Verdict != Constrained {
 		t.Logf("the posture shows it as well, so this test shows little:\n%s", text(plain))
+	}
+}
+
+// A Landlock rule for too much: layers and handled rights are as asked for, and
+// only trying shows that the rule allows what it should not.
+func TestWitness_FindsALandlockRuleForTooMuch(t *testing.T) {
+	if checkpoint.LandlockABI() < 1 {
+		t.Skip("needs Landlock")
+	}
+	r := runner(t)
+	defer func() { r.tamper = nil }()
+	q := request.New("/bin/true")
+	q.Spec.Process.NoNewPrivileges = true
+	q.Ext.Landlock = &landlock.Policy{Layers: []landlock.Ruleset{{
+		HandledAccessFS: []landlock.Right{"read_file", "write_file", "read_dir"},
+		PathBeneath:     []landlock.PathBeneath{{Path: "/usr", AllowedAccess: []landlock.Right{"read_file", "read_dir"}}},
+	}}}
+	if checkpoint.LandlockABI() >= 4 {
+		l := &q.Ext.Landlock.Layers[0]
+		l.HandledAccessNet, l.NetPort = []landlock.Right{"bind_tcp"}, []landlock.NetPort{{Port: 8080, AllowedAccess: []landlock.Right{"bind_tcp"}}}
+	}
+	disagreeing := func(c *Case) []string {
+		var out []string
+		for _, a := range c.Answers {
+			if a.Standing == witness.Disagrees {
+				out = append(out, a.Question)
+			}
+		}
+		return out
+	}
+	control, err := r.Witness(bg, q, nil)
+	if err != nil || len(disagreeing(control)) > 0 {
+		t.Fatalf("control: %v %+v\n%s", err, disagreeing(control), text(control))
+	}
+	r.tamper = config(func(c *checkpoint.Config) { c.Landlock.Layers[0].PathBeneath[0].Path = "/" })
+	c, err := r.Witness(bg, q, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := disagreeing(c); c.Verdict != Violated || !slices.Contains(got, "landlock: list /") || !slices.Contains(got, "landlock: open for reading /etc/passwd") || len(found(c)) > 0 {
+		t.Errorf("%s %v\n%s", c.Verdict, got, text(c))
 	}
 }
 
