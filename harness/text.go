@@ -10,6 +10,7 @@ import (
 	"github.com/moby/sys/capability"
 
 	"github.com/holdshort/holdshort/harness/oracle"
+	"github.com/holdshort/holdshort/harness/witness"
 	"github.com/holdshort/holdshort/probes/posture"
 )
 
@@ -37,6 +38,7 @@ func (r *Report) Text(w io.Writer, s Style) error {
 	p.section("no evidence", "33", r.Checks, func(c *CheckReport) bool {
 		return c.Outcome == oracle.Unobservable && (s.Verbose || c.Class == oracle.Requested.String())
 	})
+	p.witness(r)
 	p.notes(r)
 	p.held(r)
 	p.tail(r)
@@ -125,6 +127,30 @@ func (p *printer) check(c *CheckReport, color string) {
 	}
 	if c.Why != "" && c.Outcome != oracle.Unobservable {
 		p.wrap(c.Why, indent)
+	}
+}
+
+// witness tells what was found out from inside.
+func (p *printer) witness(r *Report) {
+	if len(r.Answers) == 0 {
+		return
+	}
+	p.b.WriteString(p.paint("1", "witness") + "\n")
+	agree := 0
+	var silent []string
+	for _, a := range r.Answers {
+		switch a.Standing {
+		case witness.Agrees:
+			agree++
+		case witness.Disagrees:
+			p.wrap(fmt.Sprintf("disagrees: %s: wanted %s, got %s", a.Question, a.Want, a.Got), 2)
+		default:
+			silent = append(silent, a.Question)
+		}
+	}
+	p.line(fmt.Sprintf("  %d of %d answers agree with posture and request", agree, len(r.Answers)))
+	if len(silent) > 0 {
+		p.wrap("nothing to say on: "+strings.Join(silent, ", "), 2)
 	}
 }
 

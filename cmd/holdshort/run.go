@@ -30,6 +30,7 @@ type runCmd struct {
 	TTY      bool          `short:"t" help:"Give the workload a pseudo-terminal." group:"Process"`
 	Timeout  time.Duration `help:"Kill the workload after this long." placeholder:"DURATION" group:"Process"`
 	NoVerify bool          `help:"Launch without probes; the verdict is then unknown."`
+	Witness  bool          `help:"Launch our witness in place of a program: it tries from inside what it can and cannot do."`
 	Quiet    bool          `short:"q" help:"No report for people."`
 	Report   string        `help:"Write the report as JSON to a file." placeholder:"FILE" type:"path"`
 	JSON     bool          `name:"json" help:"Print the report as JSON on stdout; the workload's stdout goes to stderr."`
@@ -48,6 +49,7 @@ Examples:
   holdshort run -- /bin/true
   holdshort run --ns user,mnt,pid,net,uts,ipc,cgroup,time --cap-drop ALL -- /bin/true
   holdshort run --seccomp default --no-new-privs --rlimit nofile=64 -- /bin/sh -c 'ulimit -n'
+  holdshort run --witness --ns user,mnt,pid,net --cap-drop ALL
   holdshort run --bundle /path/to/bundle --json`
 }
 
@@ -76,7 +78,11 @@ func (c *runCmd) Run(ctx context.Context, s *streams) error {
 	defer r.Close()
 	// Of the workload, not of our own preparations.
 	opts.Timeouts = checkpoint.Timeouts{Spawn: c.Timeout, Exec: c.Timeout, Run: c.Timeout}
-	cs, err := r.Run(ctx, req, opts)
+	run := r.Run
+	if c.Witness {
+		run = r.Witness
+	}
+	cs, err := run(ctx, req, opts)
 	if err != nil {
 		return classify(err)
 	}
@@ -103,6 +109,9 @@ func (c *runCmd) load() (*request.Request, error) {
 	if c.Bundle == "" && c.Config == "" {
 		if len(c.Args) > 0 && c.Args[0] == "--" {
 			c.Args = c.Args[1:]
+		}
+		if c.Witness && len(c.Args) == 0 {
+			c.Args = []string{"witness"}
 		}
 		if len(c.Args) == 0 {
 			return nil, errors.New("no program: name it after --, or use --bundle or --config")

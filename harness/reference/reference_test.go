@@ -23,7 +23,6 @@ func constraints() []Constraint {
 func leaves(t reflect.Type, prefix string) []string {
 	var out []string
 	for f := range t.Fields() {
-		f := f
 		name := prefix + f.Name
 		if f.Type.Kind() == reflect.Struct && f.Type.PkgPath() == reflect.TypeFor[checkpoint.Config]().PkgPath() && !strings.HasPrefix(f.Type.Name(), "Option[") {
 			out = append(out, leaves(f.Type, name+".")...)
