@@ -63,6 +63,8 @@ func (c *Config) birthField() string {
 		return "namespaces"
 	case len(c.UIDMap)+len(c.GIDMap) > 0 || c.DenySetgroups || c.MapHelper:
 		return "uid_map"
+	case c.Init:
+		return "init"
 	case c.TimeOffsets != TimeOffsets{}:
 		return "time_offsets"
 	case c.Cgroup.V2 != "" || len(c.Cgroup.V1) > 0 || c.Cgroup.Create:

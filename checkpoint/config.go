@@ -40,6 +40,12 @@ type Config struct {
 	MapHelper bool `json:"map_helper,omitempty"`
 	// TimeOffsets need a new time namespace.
 	TimeOffsets TimeOffsets `json:"time_offsets,omitzero"`
+	// Init gives a new pid namespace a process 1 of its own, which reaps
+	// orphans and passes signals on; the workload is process 2. The init has
+	// no privilege but that to signal the workload, and counts in limits on
+	// the number of processes. When the workload ends, so does all that is
+	// in the namespace, before the end is told.
+	Init bool `json:"init,omitempty"`
 	// Hostname and Domainname need a uts namespace of one's own.
 	Hostname   Option[string] `json:"hostname,omitzero"`
 	Domainname Option[string] `json:"domainname,omitzero"`

@@ -19,6 +19,7 @@ const (
 	StageMaps       Stage = "map-ids"    // setgroups, uid_map, gid_map
 	StageNamespaces Stage = "namespaces" // setns(2), unshare(2)
 	StageTime       Stage = "time-offsets"
+	StageInit       Stage = "init" // process 1 of a pid namespace
 	StageCgroup     Stage = "cgroup"
 	StageNetwork    Stage = "network"
 	StageHostname   Stage = "hostname"

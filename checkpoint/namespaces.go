@@ -57,6 +57,14 @@ func (p *plan) namespaces() {
 	default:
 		p.cloneFlags = fresh
 	}
+	if p.cfg.Init {
+		p.second = true
+		if !p.cfg.has(User, true) {
+			p.cloneFlags, p.secondFlags = fresh, 0
+		}
+		p.cloneFlags &^= unix.CLONE_NEWPID
+		p.secondFlags &^= unix.CLONE_NEWPID
+	}
 	if offsets {
 		p.cloneFlags &^= unix.CLONE_NEWTIME
 		p.secondFlags &^= unix.CLONE_NEWTIME

@@ -138,6 +138,7 @@ func compile(cfg *Config, opts *Options, env *environment, trees idTrees) (*plan
 	p.cgroup()
 	p.enter()
 	p.timeOffsets()
+	p.initShim()
 	p.secondClone()
 	p.settle()
 	p.setupSteps(cfg)

@@ -83,6 +83,7 @@ func (c *Config) validateNamespaces(v *validator) {
 		}
 	}
 	v.check(c.TimeOffsets == TimeOffsets{} || c.has(Time, false), "time_offsets", "need a new time namespace")
+	v.check(!c.Init || c.has(PID, false), "init", "needs a new pid namespace")
 	own := func(kind NamespaceKind) bool { _, ok := c.find(kind); return ok }
 	v.check(!c.Hostname.Set && !c.Domainname.Set || own(UTS), "hostname", "needs a uts namespace")
 	v.check(len(c.Hostname.Value) <= 64 && len(c.Domainname.Value) <= 64, "hostname", "longer than 64 bytes")

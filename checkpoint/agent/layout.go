@@ -81,6 +81,7 @@ const (
 	OpStore32  = 0x10002
 	OpEqual    = 0x10003
 	OpWritePID = 0x10004
+	OpInit     = 0x10006
 	OpStatIs   = 0x10008
 )
 
@@ -146,5 +147,9 @@ type launch struct {
 	ended       uint32
 	cleanupNops uint32
 	cleanup     uint64
+	initPID     int32
+	initErr     int32
+	initReady   uint32
+	_           uint32
 	rusage      [18]int64
 }

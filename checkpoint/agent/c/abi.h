@@ -68,6 +68,8 @@ struct event {
 			      device number args[3], args[4], of which ~0 is any */
 #define OP_WRITEPID 0x10004 /* agent only: write the child's pid to descriptor args[0] */
 
+#define OP_INIT 0x10006    /* start the init of the pid namespace that was unshared: args[0] uid, args[1] gid, ~0: keep */
+
 #define OPF_ANYERR 1u /* every error is acceptable */
 
 struct op {
@@ -117,11 +119,15 @@ struct launch {
 	u32 ended; /* 1 just before EV_EXITED or EV_REFUSED is sent: a hint for a host that spins */
 	u32 cleanup_nops; /* run by the agent once the child has ended, if the host is gone */
 	u64 cleanup;      /* offset */
+	s32 init_pid;     /* by the kernel: of OP_INIT */
+	s32 init_err;     /* by the init */
+	u32 init_ready;   /* futex: 1 once it is locked up, or init_err says why not */
+	u32 pad;
 	struct { s64 v[18]; } rusage;
 };
 
 _Static_assert(sizeof(struct request) == 24, "request");
 _Static_assert(sizeof(struct event) == 32, "event");
 _Static_assert(sizeof(struct op) == 72, "op");
-_Static_assert(sizeof(struct launch) == 248, "launch");
+_Static_assert(sizeof(struct launch) == 264, "launch");
 #endif

@@ -10,7 +10,7 @@ u64 arena_size;
 
 /* One launch as the agent sees it. Lives in shared anonymous memory, so that writing it after a clone copies no page. */
 struct record {
-	u32 used; /* 0 free, 1 live, 2 zombie held for the host */
+	u32 used; /* 0 free, 1 live, 2 zombie held for the host, 3 reaped, its init is still ending */
 	s32 pid;
 	s32 pipe; /* read end of the exec pipe, -1 for none */
 	u32 watch; /* EV_RUNNING was asked for and not sent yet */
@@ -18,6 +18,7 @@ struct record {
 	u32 pad;
 	u64 serial;
 	u64 offset;
+	struct { s32 pid, status; u32 code, flags; } end; /* used == 3: what will be reported */
 };
 static struct record *records;
 static u32 top;  /* one more than the highest slot in use */
@@ -211,7 +212,7 @@ static void spawn(const struct request *q, const s32 *fds, u32 nfds)
 			sys1(NR_close, pipe[0]);
 		return refuse(q, (s32)-pid);
 	}
-	*rec = (struct record){ 1, (s32)pid, pipe[0], pipe[0] >= 0, l->orphan, 0, q->serial, q->offset };
+	*rec = (struct record){ 1, (s32)pid, pipe[0], pipe[0] >= 0, l->orphan, 0, q->serial, q->offset, { 0, 0, 0, 0 } };
 	live++;
 	if (q->slot >= top)
 		top = q->slot + 1;
@@ -324,6 +325,29 @@ static u32 find(s32 pid)
 	return MAX_SLOTS;
 }
 
+/* kill_init kills the init of a launch and returns its pid, 0 if there is none. It is in memory that others write, so it must be a child of ours, and no other launch's. */
+static s32 kill_init(struct launch *l)
+{
+	struct siginfo si;
+	s32 pid = l->init_pid;
+
+	if (pid <= 0 || find(pid) != MAX_SLOTS || sys5(NR_waitid, P_PID, pid, &si, WEXITED | WNOHANG | WNOWAIT | WALL, 0))
+		return 0;
+	sys2(NR_kill, pid, SIGKILL);
+	return pid;
+}
+
+/* report_end is the last that is heard of a launch, unless it is held. */
+static void report_end(u32 slot, struct launch *l, s32 pid, s32 status, u32 code, u32 flags)
+{
+	store(&l->ended, 1);
+	if (host_gone)
+		clean_up(l);
+	tell(slot, EV_EXITED, pid, status, code, flags, -1);
+	if (!(flags & EVF_HELD))
+		forget(&records[slot]);
+}
+
 static void ended(struct siginfo *si)
 {
 	u32 slot = find(si->pid);
@@ -337,6 +361,11 @@ static void ended(struct siginfo *si)
 	if (r->used == 2)
 		return;
 	struct launch *l = launch_of(r);
+	if (r->used == 3) { /* the init, and all that was in its namespace */
+		sys5(NR_waitid, P_PID, si->pid, si, WEXITED | WNOHANG | WALL, 0);
+		report_end(slot, l, r->end.pid, r->end.status, r->end.code, r->end.flags);
+		return;
+	}
 	if (l->pid2 && l->pid2 != r->pid && r->pid == si->pid) { /* the first half has done its work */
 		r->pid = l->pid2;
 		sys5(NR_waitid, P_PID, si->pid, si, WEXITED | WNOHANG | WALL, 0);
@@ -352,7 +381,9 @@ static void ended(struct siginfo *si)
 			tell(slot, EV_RUNNING, si->pid, 0, 0, 0, -1);
 	}
 	u32 hold = (l->flags & LF_HOLD) && !host_gone;
-	s32 pid = si->pid, code = si->code, status = si->status;
+	s32 pid = si->pid, code = si->code, status = si->status, init = kill_init(l);
+	if (init && (flags & EVF_EXECED))
+		hold = 0; /* the kernel lets an init end only when its namespace is empty, of zombies too */
 	for (int i = 0; i < 18; i++)
 		ru[i] = 0;
 	sys5(NR_waitid, P_PID, pid, si, WEXITED | WNOHANG | WALL | (hold ? WNOWAIT : 0), ru);
@@ -364,12 +395,17 @@ static void ended(struct siginfo *si)
 		held++;
 		flags |= EVF_HELD;
 	}
-	store(&l->ended, 1);
-	if (host_gone)
-		clean_up(l);
-	tell(slot, EV_EXITED, pid, status, (u32)code, flags, -1);
-	if (!hold)
-		forget(r);
+	if (init && !hold) {
+		drop_pipe(r);
+		r->used = 3;
+		r->pid = init;
+		r->end.pid = pid;
+		r->end.status = status;
+		r->end.code = (u32)code;
+		r->end.flags = flags;
+		return;
+	}
+	report_end(slot, l, pid, status, (u32)code, flags);
 }
 
 static void reap(void)
@@ -394,7 +430,7 @@ static void reap(void)
 	}
 	/* A held zombie would be reported for ever by P_ALL, so each child is asked. */
 	for (u32 i = 0; i < top; i++) {
-		if (records[i].used != 1)
+		if (records[i].used != 1 && records[i].used != 3)
 			continue;
 		si.pid = 0;
 		if (!sys5(NR_waitid, P_PID, records[i].pid, &si, WEXITED | WNOHANG | WNOWAIT | WALL, 0) && si.pid)
@@ -533,6 +569,13 @@ static int receive(void)
 }
 
 #define IDLE_SPIN 60
+
+/* forget_arena is for a child that shall not have what the agent shares with the others. */
+void forget_arena(void)
+{
+	sys2(NR_munmap, ARENA_BASE, arena_size);
+	sys2(NR_munmap, records, MAX_SLOTS * sizeof(struct record));
+}
 
 static void must(s64 r, int step)
 {

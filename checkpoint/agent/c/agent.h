@@ -31,5 +31,7 @@ static inline int in_arena(u64 p, u64 len)
 }
 
 void send_event(const struct event *ev, int fd);
+void forget_arena(void);
+s64 start_init(struct launch *l, struct self *me, u64 uid, u64 gid);
 __attribute__((noreturn)) void child(struct launch *l, struct self *me, u64 *regs);
 #endif

@@ -95,6 +95,8 @@ static s64 do_op(struct launch *l, struct self *me, struct op *o, u64 *r)
 			return -EFAULT;
 		*(u32 *)a[0] = (u32)a[1];
 		return 0;
+	case OP_INIT:
+		return start_init(l, me, a[0], a[1]);
 	case OP_EQUAL:
 		return a[0] == a[1] ? 0 : -(s64)(a[2] & 0xfff);
 	case OP_STAT_IS:

@@ -28,6 +28,14 @@ static inline s64 sys6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 #define NR_sendmsg 46
 #define NR_recvmsg 47
 #define NR_execve 59
+#define NR_wait4 61
+#define NR_munmap 11
+#define NR_setgroups 116
+#define NR_setresuid 117
+#define NR_setresgid 119
+#define NR_capset 126
+#define NR_rt_sigtimedwait 128
+#define NR_restart_syscall 219
 #define NR_kill 62
 #define NR_fcntl 72
 #define NR_getpid 39
@@ -99,6 +107,14 @@ static inline s64 sys6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 #define NR_sendmsg 211
 #define NR_recvmsg 212
 #define NR_execve 221
+#define NR_wait4 260
+#define NR_munmap 215
+#define NR_setgroups 159
+#define NR_setresuid 147
+#define NR_setresgid 149
+#define NR_capset 91
+#define NR_rt_sigtimedwait 137
+#define NR_restart_syscall 128
 #define NR_mmap 222
 #define NR_prlimit64 261
 #define NR_sched_setattr 274
@@ -119,7 +135,7 @@ static inline s64 sys6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 #define sys4(n, a, b, c, d) sys6(n, (u64)(a), (u64)(b), (u64)(c), (u64)(d), 0, 0)
 #define sys5(n, a, b, c, d, e) sys6(n, (u64)(a), (u64)(b), (u64)(c), (u64)(d), (u64)(e), 0)
 
-enum { EINTR = 4, EAGAIN = 11, EINVAL = 22, EBADMSG = 74, EPERM = 1, E2BIG = 7, EFAULT = 14, EBUSY = 16, ENOSYS = 38 };
+enum { EINTR = 4, EAGAIN = 11, EINVAL = 22, EBADMSG = 74, EPERM = 1, ESRCH = 3, E2BIG = 7, EFAULT = 14, EBUSY = 16, ENOSYS = 38 };
 
 struct clone_args {
 	u64 flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
