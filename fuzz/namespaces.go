@@ -45,6 +45,11 @@ var namespaces = []dimension{
 	shape("id map, without 0", offset),
 	ns("ns mnt", specs.MountNamespace, root, nil),
 	ns("ns pid", specs.PIDNamespace, root, nil),
+	{
+		name: "init", needs: []string{"ns pid"},
+		draw: func(d *drawer) { d.r.Ext.Init = true },
+		has:  func(r *request.Request) bool { return r.Ext.Init },
+	},
 	ns("ns net", specs.NetworkNamespace, root, nil),
 	ns("ns uts", specs.UTSNamespace, root, nil),
 	ns("ns ipc", specs.IPCNamespace, root, nil),

@@ -38,6 +38,17 @@ func TestSabotageNamespaces(t *testing.T) {
 			want: finds{"namespaces.pid": oracle.Ignored, "namespaces.pid_for_children": oracle.Inherited},
 			also: []string{"process.pid_inside", "process.session", "process.process_group"},
 		},
+		{
+			name:   "init/skipped",
+			ask:    func(t *testing.T, q *request.Request) { t.Helper(); ns(specs.PIDNamespace)(t, q); q.Ext.Init = true },
+			tamper: config(func(c *checkpoint.Config) { c.Init = false }), want: finds{"process.pid_inside": oracle.Weaker},
+			also: []string{"process.session", "process.process_group"},
+		},
+		{
+			name: "init/unasked", ask: ns(specs.PIDNamespace),
+			tamper: config(func(c *checkpoint.Config) { c.Init = true }), want: finds{"process.pid_inside": oracle.Weaker},
+			also: []string{"process.session", "process.process_group"},
+		},
 		{name: "net/skipped", ask: ns(specs.NetworkNamespace), tamper: without(checkpoint.Net), want: finds{"namespaces.net": oracle.Ignored}},
 		{name: "uts/skipped", ask: ns(specs.UTSNamespace), tamper: without(checkpoint.UTS), want: finds{"namespaces.uts": oracle.Ignored}},
 		{name: "ipc/skipped", ask: ns(specs.IPCNamespace), tamper: without(checkpoint.IPC), want: finds{"namespaces.ipc": oracle.Ignored}},

@@ -80,6 +80,7 @@ func (t *translator) scheduler(s *specs.Scheduler) {
 func (t *translator) extension() {
 	c, e := t.cfg, &t.req.Ext
 	c.Path, c.SearchPath = e.Path, e.SearchPath
+	c.Init = e.Init
 	c.DenySetgroups, c.MapHelper = e.DenySetgroups, e.MapHelper
 	if e.Securebits != nil {
 		c.Securebits = checkpoint.Some(*e.Securebits)

@@ -241,6 +241,9 @@ func (b *builder) process() {
 	b.puzzle(ProcessPIDInside, Implied, "the launch", needsFact)
 	if b.r.Namespace(specs.PIDNamespace).Fresh() {
 		put(b, ProcessPIDInside, &w.PIDInside, 1, Requested, "linux.namespaces: pid")
+		if b.r.Ext.Init {
+			put(b, ProcessPIDInside, &w.PIDInside, 2, Requested, "holdshort.init")
+		}
 	}
 	put(b, ProcessTracer, &w.Tracer, 0, Promised, "not traced")
 	put(b, ProcessSubreaper, &w.Subreaper, false, Promised, "not passed on by fork")

@@ -9,6 +9,10 @@ var process = []Constraint{
 	{Config: []string{"IgnoreSignals"}, Key: "holdshort.ignoreSignals", Call: "rt_sigaction", Proof: []string{"signals.ignored"}},
 	{Config: []string{"BlockSignals"}, Key: "holdshort.blockSignals", Call: "rt_sigprocmask", Proof: []string{"signals.blocked"}},
 	{
+		Config: []string{"Init"}, Key: "holdshort.init", Call: "unshare CLONE_NEWPID, clone3 CLONE_PARENT", Proof: []string{"process.pid_inside"},
+		Note: "The init is a child of the agent's, as the workload is; what it may do is tested, not judged (`TestInit_GivesNothingAway`).",
+	},
+	{
 		Config: []string{"Args", "Env", "Path", "SearchPath"}, Key: "process.args, process.env, holdshort.path, holdshort.searchPath", Call: "execve",
 		Proof: []string{"exec.args", "exec.env", "exec.exe", "exec.exe_nlink", "exec.comm"},
 	},
@@ -32,7 +36,7 @@ var Kept = []State{
 	{Field: "oom.score_adj_min", Want: "the caller's", Untested: noWay},
 	{Field: "signals.pending", Want: "none"},
 	{Field: "process.pid", Want: "the process that was launched", Untested: kernelOnly},
-	{Field: "process.pid_inside", Want: "1 in a new pid namespace"},
+	{Field: "process.pid_inside", Want: "1 in a new pid namespace, 2 with an init"},
 	{Field: "process.parent", Want: "the caller", Untested: kernelOnly},
 	{Field: "process.tracer", Want: "none"},
 	{Field: "process.child_subreaper", Want: "no", Untested: noWay},

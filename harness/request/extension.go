@@ -26,6 +26,9 @@ type Extension struct {
 
 	// Namespaces are joined by process id; linux.namespaces can name a path.
 	Namespaces []JoinedNamespace `json:"namespaces,omitempty"`
+	// Init gives a new pid namespace a process 1 of its own, which reaps; the
+	// workload is process 2.
+	Init bool `json:"init,omitempty"`
 	// DenySetgroups has "deny" written before the gid map, see
 	// user_namespaces(7).
 	DenySetgroups bool `json:"denySetgroups,omitempty"`
