@@ -108,6 +108,7 @@ func (c *Config) merge(patch *Config) Config {
 	set(&m.Capabilities.Ambient, patch.Capabilities.Ambient)
 	m.Session = m.Session || patch.Session
 	m.NewKeyring = m.NewKeyring || patch.NewKeyring
+	m.identity(patch)
 	m.NoNewPrivs = m.NoNewPrivs || patch.NoNewPrivs
 	if patch.Landlock != nil {
 		m.Landlock = patch.Landlock

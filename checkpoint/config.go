@@ -93,8 +93,15 @@ type Config struct {
 	Personality   Option[uint32] `json:"personality,omitzero"`
 	// Session makes the workload the leader of a new session.
 	Session bool `json:"session,omitempty"`
+	// ProcessGroup makes the workload the leader of a new process group in
+	// the session that it is in; with Session or a terminal it is one anyway.
+	ProcessGroup bool `json:"process_group,omitempty"`
+	// Subreaper makes orphans below the workload its children.
+	Subreaper bool `json:"subreaper,omitempty"`
 	// NewKeyring gives the workload a session keyring of its own.
 	NewKeyring bool `json:"new_keyring,omitempty"`
+	// Keyring says more about that keyring; a name is enough to get one.
+	Keyring Keyring `json:"keyring,omitzero"`
 	// IgnoreSignals are ignored from the first instruction; every other
 	// signal has its default disposition.
 	IgnoreSignals []int `json:"ignore_signals,omitempty"`
@@ -114,6 +121,13 @@ type Config struct {
 	Pdeathsig Option[int] `json:"pdeathsig,omitzero"`
 	// Landlock is enforced after no_new_privs and before Seccomp.
 	Landlock *landlock.Policy `json:"landlock,omitempty"`
+	// Speculation restrains how the processor speculates for the workload.
+	Speculation Speculation `json:"speculation,omitzero"`
+	// PTracer is the process that Yama lets trace the workload besides its
+	// ancestors: a pid in the workload's pid namespace, or AnyTracer.
+	PTracer Option[int] `json:"ptracer,omitzero"`
+	// LSM are the labels of security modules that execve switches to.
+	LSM LSM `json:"lsm,omitzero"`
 	// Seccomp is loaded last, directly before execve.
 	Seccomp *seccomp.Policy `json:"seccomp,omitempty"`
 }

@@ -48,6 +48,10 @@ const (
 	StageNNP        Stage = "no-new-privs"
 	StagePdeathsig  Stage = "pdeathsig"
 	StageLandlock   Stage = "landlock"
+	StageSubreaper  Stage = "subreaper"
+	StageSpec       Stage = "speculation"
+	StageTracer     Stage = "ptracer"
+	StageLSM        Stage = "lsm" // labels of AppArmor and SELinux
 	StageSeccomp    Stage = "seccomp"
 	StageExec       Stage = "execve"
 )
@@ -117,6 +121,9 @@ func fail(stage Stage, object string, err error) *Error {
 
 // hint says what usually helps against an errno at a stage.
 func hint(stage Stage, object string, errno unix.Errno) string {
+	if h := identityHint(stage, errno); h != "" {
+		return h
+	}
 	switch {
 	case stage == StageSched || stage == StageMemory:
 		return tuningHint(object, errno)
@@ -161,7 +168,7 @@ func hint(stage Stage, object string, errno unix.Errno) string {
 	case stage == StageOOM && errno == unix.EACCES:
 		return "lowering the score below its floor needs CAP_SYS_RESOURCE in the initial user namespace"
 	case stage == StageExec && errno == unix.ENOENT:
-		return "no such program in the workload's root, or its interpreter is missing"
+		return "no such program in the workload's root, or its interpreter is missing; a script that is given as an open file needs a number to stay open at"
 	case stage == StageExec && errno == unix.EACCES:
 		return "not executable for the workload's ids, or on a noexec mount"
 	case stage == StageExec && errno == unix.ENOEXEC:

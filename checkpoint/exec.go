@@ -32,12 +32,20 @@ func (c *Config) Candidates() []string {
 	return all
 }
 
-// exec ends the plan. With a PATH the candidates are tried as execvp(3) does;
+// exec ends the plan. An open program is executed as it is. With a PATH the candidates are tried as execvp(3) does;
 // the last one's errno is the answer, unless an earlier one was there but not
 // executable.
 func (p *plan) exec() {
-	all := p.cfg.Candidates()
 	args, env := agent.L(p.cfg.Args), agent.L(p.cfg.Env)
+	if f := p.opts.Program; f != nil {
+		fd := agent.R(p.program[1])
+		if n := p.opts.ProgramNumber; n > 0 {
+			fd = agent.N(n)
+		}
+		p.final.add(StageExec, -1, f.Name(), agent.Sys(unix.SYS_EXECVEAT, fd, agent.S(""), args, env, agent.N(unix.AT_EMPTY_PATH)))
+		return
+	}
+	all := p.cfg.Candidates()
 	for i, path := range all {
 		op := agent.Sys(unix.SYS_EXECVE, agent.S(path), args, env)
 		if i < len(all)-1 {

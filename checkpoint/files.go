@@ -24,14 +24,33 @@ func (p *plan) files() {
 		for _, f := range p.opts.Files {
 			p.extra = append(p.extra, p.pass(int(f.File.Fd())), p.reg())
 		}
+		if p.opts.Program != nil {
+			p.program = [2]int{p.pass(int(p.opts.Program.Fd())), p.reg()}
+		}
+		p.proc = agent.RegProc
+		if len(p.opts.Files) > 0 || p.opts.ProgramNumber > 0 {
+			p.proc = p.reg()
+		}
 	}
 	// Passed descriptors may arrive at numbers that are somebody's target, so
-	// they are moved out of the way first.
-	const outOfTheWay = 512
+	// they are moved out of the way first, and so is what is needed after them.
+	outOfTheWay := max(512, p.opts.ProgramNumber+1)
+	for _, f := range p.opts.Files {
+		outOfTheWay = max(outOfTheWay, f.Number+1)
+	}
+	aside := func(i int, object string, from, to int) {
+		dup := agent.Sys(unix.SYS_FCNTL, agent.R(from), agent.N(unix.F_DUPFD_CLOEXEC), agent.N(outOfTheWay))
+		dup.Save = to
+		p.final.add(StageFiles, i, object, dup)
+	}
 	for i, f := range p.opts.Files {
-		dup := agent.Sys(unix.SYS_FCNTL, agent.R(p.extra[2*i]), agent.N(unix.F_DUPFD_CLOEXEC), agent.N(outOfTheWay))
-		dup.Save = p.extra[2*i+1]
-		p.final.add(StageFiles, i, f.File.Name(), dup)
+		aside(i, f.File.Name(), p.extra[2*i], p.extra[2*i+1])
+	}
+	if f := p.opts.Program; f != nil {
+		aside(-1, f.Name(), p.program[0], p.program[1])
+	}
+	if p.proc != agent.RegProc && p.cfg.LSM != (LSM{}) {
+		aside(-1, "/proc", agent.RegProc, p.proc)
 	}
 	for i, reg := range p.stdio {
 		if reg == noRegister {
@@ -46,6 +65,9 @@ func (p *plan) files() {
 	p.final.add(StageFiles, -1, "close-on-exec", all)
 	for i, f := range p.opts.Files {
 		p.final.add(StageFiles, i, f.File.Name(), agent.Sys(unix.SYS_DUP3, agent.R(p.extra[2*i+1]), agent.N(f.Number), agent.N(0)))
+	}
+	if n := p.opts.ProgramNumber; n > 0 {
+		p.final.add(StageFiles, -1, p.opts.Program.Name(), agent.Sys(unix.SYS_DUP3, agent.R(p.program[1]), agent.N(n), agent.N(0)))
 	}
 	if p.opts.Terminal {
 		p.final.add(StageStdio, 0, "controlling terminal", agent.Sys(unix.SYS_IOCTL, agent.N(0), agent.N(unix.TIOCSCTTY), agent.N(0)))

@@ -210,6 +210,9 @@ func (o *Options) validate() error {
 	if err := o.Timeouts.validate(); err != nil {
 		return err
 	}
+	if n := o.ProgramNumber; n != 0 && (o.Program == nil || n < 3 || n >= 1<<16 || seen[n]) {
+		return fail(StageConfig, "", fmt.Errorf("program number %d: %w", n, unix.EINVAL))
+	}
 	if o.Terminal && o.Stdin == nil {
 		return fail(StageConfig, "", fmt.Errorf("terminal without stdin: %w", unix.EINVAL))
 	}

@@ -17,6 +17,16 @@ type Options struct {
 	// Files are passed at the numbers given, 3 or more. Every other
 	// descriptor is closed at execve.
 	Files []PassedFile
+	// Program is executed instead of the file that Path or Args[0] names, which
+	// are then only names: execveat(2) takes the descriptor, so that neither
+	// the workload's root nor a rename can put another file in its place. It
+	// may be open with O_PATH, and may be a memfd.
+	Program *os.File
+	// ProgramNumber keeps Program open in the workload at this number, 3 or
+	// more. Zero closes it at execve, which a script (#!) does not survive:
+	// its interpreter is given /dev/fd/NUMBER to read, so the workload also
+	// needs a /dev/fd.
+	ProgramNumber int
 	// Orphan says what the agent does with the workload if the host dies:
 	// SIGTERM, then SIGKILL after the grace. Zero kills at once; a negative
 	// grace lets the workload linger. A workload that is still parked is

@@ -79,6 +79,8 @@ type plan struct {
 
 	rulesets []int    // registers of Landlock rulesets, one for each layer
 	dropped  []string // what best effort left out
+	program [2]int // the same of Options.Program
+	proc    int    // register of /proc once the passed files are in place
 }
 
 // environment is what the plan needs to know of the agent, read once.
@@ -181,8 +183,12 @@ func (p *plan) finalSteps() {
 	p.personality()
 	p.rlimits()
 	p.signals()
+	p.subreaper()
+	p.speculation()
+	p.tracer()
 	p.bounding()
 	p.securebits()
+	p.labels()
 	early := p.earlyFilters()
 	if early {
 		p.landlock()

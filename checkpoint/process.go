@@ -25,7 +25,7 @@ func (p *plan) hostname(cfg *Config) {
 func (p *plan) procFile(stage Stage, object, path, text string) {
 	reg := p.reg()
 	p.regs-- // closed again at once
-	open := agent.Sys(unix.SYS_OPENAT, agent.R(agent.RegProc), agent.S(path), agent.N(unix.O_WRONLY|unix.O_CLOEXEC))
+	open := agent.Sys(unix.SYS_OPENAT2, agent.R(agent.RegProc), agent.S(path), openHow(unix.O_WRONLY|unix.O_CLOEXEC), agent.N(24))
 	open.Save = reg
 	p.setup.add(stage, -1, object, open, write(reg, text), closeReg(reg))
 }
@@ -46,8 +46,8 @@ func sysctlPath(key string) string {
 }
 
 func (p *plan) keyring(cfg *Config) {
-	if cfg.NewKeyring {
-		p.setup.add(StageKeyring, -1, "", agent.Sys(unix.SYS_KEYCTL, agent.N(unix.KEYCTL_JOIN_SESSION_KEYRING), agent.N(0)))
+	if cfg.NewKeyring || !cfg.Keyring.IsZero() {
+		p.sessionKeyring(&cfg.Keyring)
 	}
 }
 
@@ -55,6 +55,8 @@ func (p *plan) keyring(cfg *Config) {
 func (p *plan) session() {
 	if (p.cfg.Session || p.opts.Terminal) && !p.sessionBegun {
 		p.final.add(StageSession, -1, "", agent.Sys(unix.SYS_SETSID))
+	} else if p.cfg.ProcessGroup {
+		p.final.add(StageSession, -1, "process group", agent.Sys(unix.SYS_SETPGID, agent.N(0), agent.N(0)))
 	}
 }
 

@@ -26,6 +26,7 @@ func (c *Config) Validate() error {
 	c.validateResources(v)
 	c.validateNetwork(v)
 	c.validateLandlock(v)
+	c.validateIdentity(v)
 	return v.err()
 }
 

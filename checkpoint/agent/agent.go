@@ -130,6 +130,10 @@ func (a *Agent) exec(exe *os.File) error {
 		return fmt.Errorf("open /proc: %w", err)
 	}
 	defer procDir.Close()
+	if err := genuine(null, procDir); err != nil {
+		a.file.Close()
+		return err
+	}
 	std := [3]*os.File{null, null, null}
 	for i, f := range []*os.File{os.Stdin, os.Stdout, os.Stderr} {
 		if _, err := unix.FcntlInt(f.Fd(), unix.F_GETFD, 0); err == nil {
