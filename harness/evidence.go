@@ -3,11 +3,14 @@ package harness
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/holdshort/holdshort/checkpoint"
 	"github.com/holdshort/holdshort/harness/oracle"
+	"github.com/holdshort/holdshort/harness/request"
+	"github.com/holdshort/holdshort/probes"
 	"github.com/moby/sys/mountinfo"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -21,6 +24,9 @@ type held struct {
 	cfg *checkpoint.Config
 
 	own int // limits of the extension, the last in cfg
+
+	observer *probes.Observer // nil without one
+	frozen   bool             // the workload has passed execve, and is held there
 
 	mounts    []*mountinfo.Info
 	mountsErr error
@@ -75,6 +81,12 @@ func (h *held) look(b *oracle.Beyond) (got any, holds bool, why string, err erro
 		return h.tuning(name, b.Want)
 	case strings.HasPrefix(name, "linux.resources."), name == "holdshort.cgroup.limits":
 		return h.limits(name, index)
+	case name == "holdshort.keyring":
+		return h.keyring(b.Want.(*request.Keyring))
+	case slices.Contains(lsmFields, name):
+		return h.label(name, b.Want.(string))
+	case name == "holdshort.ptracer", name == "holdshort.speculation.l1dFlush":
+		return nil, false, "", errInsideOnly
 	case strings.HasPrefix(name, "holdshort.network."):
 		return h.network(strings.TrimPrefix(name, "holdshort.network."), index)
 	}

@@ -40,6 +40,13 @@ func (l *launch) foresee() error {
 		}
 		files = append(files, fact)
 	}
+	if n := l.asked.ProgramNumber; n > 0 {
+		fact, err := fileFact(n, l.asked.Program)
+		if err != nil {
+			return fmt.Errorf("harness: descriptor %d: %w", n, err)
+		}
+		files = append(files, fact)
+	}
 	slices.SortFunc(files, func(a, b posture.File) int { return int(a.FD - b.FD) })
 	l.facts.Files = files
 	if l.asked.Terminal {
@@ -95,6 +102,10 @@ func (l *launch) resolve(root string) {
 	if n, ok := inodeIn(dir, cwd); ok {
 		l.facts.Cwd = posture.Known(n)
 	}
+	if l.asked.Program != nil {
+		l.openProgram(dir)
+		return
+	}
 	for _, path := range l.cfg.Candidates() {
 		abs := path
 		if !filepath.IsAbs(path) {
@@ -129,6 +140,29 @@ func (l *launch) program(dir int, abs, asked string, depth int) bool {
 		return false
 	}
 	defer unix.Close(fd)
+	return l.inspect(dir, fd, asked, depth)
+}
+
+// openProgram identifies a program that is executed by descriptor. The
+// interpreter of a script finds it as /dev/fd/NUMBER.
+func (l *launch) openProgram(dir int) {
+	raw, err := l.asked.Program.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(given uintptr) {
+		// It may be open for execution only (O_PATH).
+		fd, err := unix.Open("/proc/self/fd/"+strconv.Itoa(int(given)), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return
+		}
+		defer unix.Close(fd)
+		l.inspect(dir, fd, "/dev/fd/"+strconv.Itoa(l.asked.ProgramNumber), 0)
+	})
+}
+
+// inspect is program for an open file.
+func (l *launch) inspect(dir, fd int, asked string, depth int) bool {
 	var st unix.Stat_t
 	if unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Mode&0o111 == 0 {
 		return false
@@ -203,26 +237,37 @@ func (l *launch) joined() {
 		*at[n.Kind] = posture.Known(v)
 	}
 	for _, n := range l.cfg.Namespaces {
-		if n.PID > 0 && l.r.observer != nil {
-			l.member(n)
+		if pid := n.PID; l.r.observer != nil {
+			if pid == 0 {
+				_, _ = fmt.Sscanf(n.Path, "/proc/%d/ns/", &pid)
+			}
+			if pid > 0 {
+				l.member(n.Kind, pid, at[n.Kind])
+			}
 		}
 	}
 }
 
 // member adds what only a member of a joined namespace shows: id maps, names,
-// offsets.
-func (l *launch) member(n checkpoint.Namespace) {
-	s, err := l.r.observer.Snapshot(context.Background(), n.PID)
+// offsets. What pid says counts only if it is in the namespace that was seen
+// there before.
+func (l *launch) member(kind checkpoint.NamespaceKind, pid int, seen *posture.Value[posture.Namespace]) {
+	s, err := l.r.observer.Snapshot(context.Background(), pid)
 	if err != nil {
 		return // they stay unknown
 	}
 	p, f := s.Posture(), &l.facts.Joined
-	switch n.Kind {
-	case checkpoint.User:
+	in := func(v *posture.Value[posture.Namespace]) bool {
+		a, ok1 := v.Get()
+		b, ok2 := seen.Get()
+		return ok1 && ok2 && a.Inode == b.Inode
+	}
+	switch {
+	case kind == checkpoint.User && in(&p.Namespaces.User):
 		f.UserNS = p.UserNS
-	case checkpoint.UTS:
+	case kind == checkpoint.UTS && in(&p.Namespaces.UTS):
 		f.UTS = p.UTS
-	case checkpoint.Time:
+	case kind == checkpoint.Time && in(&p.Namespaces.Time):
 		f.Time = p.Time
 	}
 }

@@ -130,6 +130,16 @@ func (r *Runner) Run(ctx context.Context, req *request.Request, opts *checkpoint
 	if err != nil {
 		return nil, err
 	}
+	program, err := engine.OpenProgram(req)
+	if err != nil {
+		return nil, err
+	}
+	if program != nil {
+		defer program.Close()
+		o := *opts
+		o.Program, o.ProgramNumber = program, req.Ext.Program.Number
+		opts = &o
+	}
 	run := &launch{r: r, req: req, cfg: cfg, opts: opts, asked: *opts}
 	run.meta = Meta{Kernel: r.machine.release, Engine: "native", Workload: Workload{Argv: req.Process().Args}}
 	run.launched = cfg
@@ -190,7 +200,7 @@ func (l *launch) run(ctx context.Context) (*Case, error) {
 // inSteps stops at the checkpoint, to look at what only the parked workload
 // shows.
 func (l *launch) inSteps(ctx context.Context, beyond []oracle.Beyond) (*checkpoint.Workload, error) {
-	h := held{cfg: l.cfg, own: len(l.req.Ext.Cgroup.Limits)}
+	h := held{cfg: l.cfg, own: len(l.req.Ext.Cgroup.Limits), observer: l.r.observer}
 	h.mountsBefore(len(l.req.Spec.Mounts) > 0)
 	w, err := l.r.launcher.Spawn(ctx, l.launched, l.opts)
 	if err != nil {

@@ -15,8 +15,7 @@ func (t *translator) process() {
 	c.Args, c.Env, c.Cwd = slices.Clone(p.Args), slices.Clone(p.Env), p.Cwd
 	t.refuse(p.CommandLine != "", "process.commandLine")
 	t.refuse(p.User.Username != "", "process.user.username")
-	t.refuse(p.ApparmorProfile != "", "process.apparmorProfile")
-	t.refuse(p.SelinuxLabel != "", "process.selinuxLabel")
+	c.LSM = checkpoint.LSM{AppArmor: p.ApparmorProfile, SELinux: p.SelinuxLabel}
 	t.refuse(p.ExecCPUAffinity != nil, "process.execCPUAffinity", "it is about processes that join a container")
 	if !t.req.Ext.KeepIDs {
 		c.UID, c.GID = checkpoint.Some(p.User.UID), checkpoint.Some(p.User.GID)
@@ -99,6 +98,8 @@ func (t *translator) extension() {
 	}
 	c.Landlock = e.Landlock
 	c.Affinity, c.Session, c.NewKeyring = slices.Clone(e.Affinity), e.Session, e.NewKeyring
+	c.Affinity, c.Session, c.NewKeyring = e.Affinity, e.Session, e.NewKeyring
+	t.identity()
 	c.IgnoreSignals, c.BlockSignals = numbers(e.IgnoreSignals), numbers(e.BlockSignals)
 }
 

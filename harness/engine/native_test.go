@@ -123,8 +123,6 @@ func TestConfig_Refuses(t *testing.T) {
 		"linux.personality":           `"linux":{"personality":{"domain":"LINUX","flags":["x"]}}`,
 		"process.commandLine":         `"process":{"commandLine":"x","args":["x"],"user":{"uid":0,"gid":0},"cwd":"/"}`,
 		"process.user.username":       `"process":{"args":["x"],"user":{"uid":0,"gid":0,"username":"x"},"cwd":"/"}`,
-		"process.apparmorProfile":     `"process":{"args":["x"],"user":{"uid":0,"gid":0},"cwd":"/","apparmorProfile":"x"}`,
-		"process.selinuxLabel":        `"process":{"args":["x"],"user":{"uid":0,"gid":0},"cwd":"/","selinuxLabel":"x"}`,
 		"process.execCPUAffinity":     `"process":{"args":["x"],"user":{"uid":0,"gid":0},"cwd":"/","execCPUAffinity":{}}`,
 		"process.scheduler.flags":     `"process":{"args":["x"],"user":{"uid":0,"gid":0},"cwd":"/","scheduler":{"policy":"SCHED_OTHER","flags":["SCHED_FLAG_KEEP_POLICY"]}}`,
 		"process.scheduler.nice":      `"process":{"args":["x"],"user":{"uid":0,"gid":0},"cwd":"/","scheduler":{"policy":"SCHED_FIFO","priority":1,"nice":3}}`,

@@ -62,6 +62,7 @@ func Asked(r *request.Request) []Beyond {
 	add(p.Terminal && p.ConsoleSize != nil, "process.consoleSize", p.ConsoleSize)
 	out = append(out, askedTuning(r)...)
 	add(s.Hooks != nil, "hooks", s.Hooks)
+	identity(x, add)
 	each("holdshort.cgroup.limits", len(x.Cgroup.Limits), func(i int) any { return x.Cgroup.Limits[i] })
 	add(x.Network.LoopbackUp, "holdshort.network.loopbackUp", true)
 	each("holdshort.network.links", len(x.Network.Links), func(i int) any { return x.Network.Links[i] })

@@ -64,8 +64,14 @@ const (
 //	tracer, threads    none, one
 //	keyrings           the caller's session keyring; no process or thread keyring
 func Expect(req *request.Request, caller *posture.Posture, feat Features) *Expectation {
+	return expect(req, caller, feat, nil)
+}
+
+// expect is Expect; inside, if not nil, describes the user namespace that is
+// joined.
+func expect(req *request.Request, caller *posture.Posture, feat Features, inside *posture.UserNS) *Expectation {
 	e := &Expectation{plan: &plan{req: req, caller: caller, feat: feat}, want: *caller}
-	b := builder{e: e, w: &e.want, r: req, c: caller, f: &e.feat, p: req.Process(), l: req.Linux()}
+	b := builder{e: e, w: &e.want, r: req, c: caller, f: &e.feat, p: req.Process(), l: req.Linux(), inside: inside}
 	b.namespaces()
 	b.ids()
 	b.privilege()
@@ -91,6 +97,8 @@ type builder struct {
 	f *Features
 	p *specs.Process
 	l *specs.Linux
+
+	inside *posture.UserNS // of the joined user namespace, where it is known
 
 	creds   Creds
 	credsOK bool

@@ -137,16 +137,34 @@ func (b *builder) start() {
 		}
 		b.creds.EnterUserNS(b.f.AllCaps, root)
 	case b.e.user.Joined():
+		if b.r.Ext.KeepIDs {
+			b.keptInside()
+			return
+		}
 		// Which id the caller has inside is not known, and does not matter
 		// once another was set: whatever is left by then, execve gives an
 		// ordinary user nothing of it, and root everything again. Inside
 		// ids stand in for those of the host.
 		b.creds.EnterUserNS(b.f.AllCaps, 0)
 		b.creds.UID, b.creds.EUID, b.creds.SUID = NoID, NoID, NoID
-		if b.r.Ext.KeepIDs {
-			b.credsOK = false
-		}
 	}
+}
+
+// keptInside: the caller's own ids in a namespace that is joined. Whether they
+// are root's there, and so what execve leaves, depends on its map.
+func (b *builder) keptInside() {
+	if b.inside == nil {
+		b.credsOK = false
+		b.creds.EnterUserNS(b.f.AllCaps, NoID)
+		return
+	}
+	m, ok := b.inside.UIDMap.Get()
+	root, mapped := toHost(m, 0)
+	if !mapped {
+		root = NoID
+	}
+	b.credsOK = b.credsOK && ok
+	b.creds.EnterUserNS(b.f.AllCaps, root)
 }
 
 // setUID also does what the launcher does to keep capabilities on the way.
@@ -338,13 +356,21 @@ func (b *builder) specFlags() {
 	at := &b.w.Privilege.SpecFlags
 	flags, ok := at.Get()
 	if !ok {
+		if b.r.Ext.Speculation.Flags() {
+			b.puzzle(SpecFlags, Requested, "holdshort.speculation", "the caller's flags were not read")
+		}
 		return
 	}
 	const ssbDisable, ssbNoExec = 1 << 3, 1 << 7
 	if flags&ssbNoExec != 0 {
 		flags &^= ssbDisable | ssbNoExec
 	}
-	put(b, SpecFlags, at, flags, Kept, "")
+	class, src := Kept, ""
+	if b.r.Ext.Speculation.Flags() {
+		class, src = Requested, "holdshort.speculation"
+		flags = speculate(flags, &b.r.Ext.Speculation)
+	}
+	put(b, SpecFlags, at, flags, class, src)
 	if s := b.l.Seccomp; s != nil && !slices.Contains(s.Flags, "SECCOMP_FILTER_FLAG_SPEC_ALLOW") {
 		b.e.rules[SpecFlags].pred = isAtLeast
 	}

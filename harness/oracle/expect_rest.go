@@ -246,10 +246,17 @@ func (b *builder) process() {
 		}
 	}
 	put(b, ProcessTracer, &w.Tracer, 0, Promised, "not traced")
-	put(b, ProcessSubreaper, &w.Subreaper, false, Promised, "not passed on by fork")
+	if b.r.Ext.Subreaper {
+		put(b, ProcessSubreaper, &w.Subreaper, true, Requested, "holdshort.subreaper")
+	} else {
+		put(b, ProcessSubreaper, &w.Subreaper, false, Promised, "not passed on by fork")
+	}
 	put(b, ProcessThreads, &w.Threads, 1, Promised, "a new program has one")
 	put(b, ProcessSessionLeader, &w.SessionLeader, false, Promised, "not passed on by fork")
 	if !b.r.Ext.Session && !b.p.Terminal {
+		if b.r.Ext.ProcessGroup {
+			b.puzzle(ProcessGroup, Requested, "holdshort.processGroup", needsFact)
+		}
 		return
 	}
 	src := "holdshort.session"
@@ -298,9 +305,12 @@ func (b *builder) fs() {
 		put(b, FSCwdUnderRoot, &w.CwdUnderRoot, true, Implied, "root.path")
 	}
 	n := 3 + b.r.Ext.PassFDs
-	open := make([]posture.File, n)
+	open := make([]posture.File, n, n+1)
 	for i := range open {
 		open[i].FD = int32(i)
+	}
+	if p := b.r.Ext.Program; p != nil && p.Number > 0 {
+		open = append(open, posture.File{FD: int32(p.Number)})
 	}
 	class := Promised
 	if b.r.Ext.PassFDs > 0 {
@@ -309,8 +319,12 @@ func (b *builder) fs() {
 	put(b, OpenFiles, &b.w.Files, posture.Files{Open: open}, class, "holdshort.passFDs, beside 0 to 2")
 	b.e.rules[OpenFiles].pred = isTable
 
-	if b.r.Ext.NewKeyring {
-		b.rule(KeyringSession, Requested, "holdshort.newKeyring")
+	if b.r.Ext.OwnKeyring() {
+		src := "holdshort.newKeyring"
+		if !b.r.Ext.NewKeyring {
+			src = "holdshort.keyring"
+		}
+		b.rule(KeyringSession, Requested, src)
 		b.e.rules[KeyringSession].pred = isFresh
 	}
 	put(b, KeyringProcess, &b.w.Keyrings.Process, 0, Promised, "execve drops it")
@@ -319,8 +333,12 @@ func (b *builder) fs() {
 
 func (b *builder) exec() {
 	w := &b.w.Exec
-	b.puzzle(ExecExe, Implied, "process.args", needsFact)
-	b.puzzle(ExecExeNlink, Implied, "process.args", needsFact)
+	class, source := Implied, "process.args"
+	if b.r.Ext.Program != nil {
+		class, source = Requested, "holdshort.program"
+	}
+	b.puzzle(ExecExe, class, source, needsFact)
+	b.puzzle(ExecExeNlink, class, source, needsFact)
 	program := b.r.Program()
 	if b.f.Program.Path != "" {
 		program = b.f.Program.Path
@@ -329,7 +347,11 @@ func (b *builder) exec() {
 	if len(comm) > 15 {
 		comm = comm[:15]
 	}
-	put(b, ExecComm, &w.Comm, comm, Implied, "process.args")
+	if b.r.Ext.Program == nil {
+		put(b, ExecComm, &w.Comm, comm, Implied, "process.args")
+	} else {
+		b.puzzle(ExecComm, Implied, "holdshort.program", "the file's name since Linux 6.14, before that the number of a descriptor")
+	}
 	args := b.p.Args
 	if in := b.f.Program.Interpreter; len(in) > 0 && len(args) > 0 {
 		args = append(append(append(make([]string, 0, len(in)+len(args)), in...), program), args[1:]...)

@@ -10,6 +10,9 @@ import (
 // With returns the expectation for one launch, whose facts it adds. It is
 // cheap; the compiled part is shared.
 func (e *Expectation) With(f *Facts) *Expectation {
+	if e.user.Joined() && e.req.Ext.KeepIDs && f.Joined.UserNS.UIDMap.IsKnown() {
+		e = expect(e.req, e.caller, e.feat, &f.Joined.UserNS)
+	}
 	n := &Expectation{plan: e.plan, want: e.want, signals: f.Signals}
 	w := &n.want
 	r := e.req
@@ -23,6 +26,8 @@ func (e *Expectation) With(f *Facts) *Expectation {
 	}
 	if r.Ext.Session || r.Process().Terminal {
 		w.Process.Session, w.Process.Group = f.PID, f.PID
+	} else if r.Ext.ProcessGroup {
+		w.Process.Group = f.PID
 	}
 	if r.Process().Terminal {
 		w.Process.TTY = f.TTY

@@ -20,6 +20,8 @@ type Extension struct {
 	Path string `json:"path,omitempty"`
 	// SearchPath looks the program up in the PATH of process.env.
 	SearchPath bool `json:"searchPath,omitempty"`
+	// Program is executed by descriptor instead of by name.
+	Program *Program `json:"program,omitempty"`
 	// KeepIDs leaves user, group and supplementary groups as the launcher
 	// has them; process.user is then not looked at, but for its umask.
 	KeepIDs bool `json:"keepIDs,omitempty"`
@@ -41,7 +43,11 @@ type Extension struct {
 	// Securebits are the bits of prctl(2) PR_SET_SECUREBITS.
 	Securebits *uint32 `json:"securebits,omitempty"`
 	// Pdeathsig is sent to the workload when its parent dies; 0 is none.
-	Pdeathsig *Signal `json:"pdeathsig,omitempty"`
+	Pdeathsig   *Signal     `json:"pdeathsig,omitempty"`
+	Speculation Speculation `json:"speculation,omitzero"`
+	// PTracer is the process that Yama lets trace the workload besides its
+	// ancestors; -1 is any.
+	PTracer *int `json:"ptracer,omitempty"`
 
 	Nice       *int    `json:"nice,omitempty"`         // -20 to 19
 	TimerSlack *uint64 `json:"timerSlackNS,omitempty"` // nanoseconds; 0 is the default
@@ -62,8 +68,13 @@ type Extension struct {
 
 	// Session makes the workload the leader of a new session.
 	Session bool `json:"session,omitempty"`
+	// ProcessGroup makes it the leader of a new process group.
+	ProcessGroup bool `json:"processGroup,omitempty"`
+	// Subreaper makes orphans below it its children.
+	Subreaper bool `json:"subreaper,omitempty"`
 	// NewKeyring gives it a session keyring of its own.
-	NewKeyring bool `json:"newKeyring,omitempty"`
+	NewKeyring bool     `json:"newKeyring,omitempty"`
+	Keyring    *Keyring `json:"keyring,omitempty"`
 	// IgnoreSignals and BlockSignals hold from the first instruction.
 	IgnoreSignals []Signal `json:"ignoreSignals,omitempty"`
 	BlockSignals  []Signal `json:"blockSignals,omitempty"`

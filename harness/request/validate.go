@@ -37,6 +37,7 @@ func (r *Request) Validate() error {
 		c.linux(l)
 	}
 	c.extension(r)
+	c.identity(r)
 	return errors.Join(c.errs...)
 }
 
