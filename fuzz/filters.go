@@ -48,7 +48,7 @@ var others = []string{
 
 // Calls that are made under the filter: by the workload, and by the launcher
 // where the filter must come before the change of ids.
-var needed = []string{"execve", "exit", "exit_group", "setgroups", "setresgid", "setresuid", "capset", "prctl"}
+var needed = []string{"execve", "execveat", "exit", "exit_group", "setgroups", "setresgid", "setresuid", "capset", "prctl"}
 
 func seccomp(d *drawer) {
 	s := &specs.LinuxSeccomp{}

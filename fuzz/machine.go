@@ -29,6 +29,10 @@ type Machine struct {
 	Dummy  bool // network devices of these kinds can be made
 	Veth   bool
 
+	// Speculation are the settings that the kernel leaves to processes, as
+	// "storeBypass=disable".
+	Speculation []string
+
 	CgroupV2 string            // mount point, or empty
 	CgroupV1 map[string]string // controller to mount point
 	RTGroups bool              // a new version 1 cpu cgroup takes no realtime task
@@ -87,6 +91,7 @@ func Detect(dir string) (*Machine, error) {
 	m.UserNS = m.Root && positive("/proc/sys/user/max_user_namespaces")
 	_, err = os.Stat("/proc/self/ns/time")
 	m.TimeNS = err == nil
+	m.Speculation = speculations()
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = "probe0"
 	m.Dummy = m.Root && onThread(func() error { return makeLink(&netlink.Dummy{LinkAttrs: attrs}) }) == nil

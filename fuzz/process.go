@@ -139,6 +139,42 @@ var process = []dimension{
 		has:  func(r *request.Request) bool { return r.Ext.NewKeyring },
 	},
 	{
+		name: "process group",
+		draw: func(d *drawer) { d.r.Ext.ProcessGroup = true },
+		has:  func(r *request.Request) bool { return r.Ext.ProcessGroup },
+	},
+	{
+		name: "subreaper",
+		draw: func(d *drawer) { d.r.Ext.Subreaper = true },
+		has:  func(r *request.Request) bool { return r.Ext.Subreaper },
+	},
+	{
+		name: "named keyring", can: root,
+		draw: namedKeyring,
+		has:  func(r *request.Request) bool { return r.Ext.Keyring != nil },
+	},
+	{
+		name: "speculation",
+		can:  func(m *Machine) bool { return len(m.Speculation) > 0 },
+		draw: speculation,
+		has:  func(r *request.Request) bool { return !r.Ext.Speculation.IsZero() },
+	},
+	{
+		name: "program by descriptor",
+		draw: func(d *drawer) {
+			p := &request.Program{Host: d.m.Dir + "/workload", Memfd: d.chance(50)}
+			if d.chance(40) {
+				p.Number = d.in(3+MaxPassed, 100)
+			}
+			d.r.Ext.Program = p
+		},
+		has: func(r *request.Request) bool { return r.Ext.Program != nil },
+	},
+	{
+		name: "memfd", needs: []string{"program by descriptor"},
+		has: func(r *request.Request) bool { return r.Ext.Program != nil && r.Ext.Program.Memfd },
+	},
+	{
 		name: "ignored signals",
 		draw: func(d *drawer) { d.r.Ext.IgnoreSignals = d.signals() },
 		has:  func(r *request.Request) bool { return len(r.Ext.IgnoreSignals) > 0 },
