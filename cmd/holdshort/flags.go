@@ -27,7 +27,7 @@ type requestFlags struct {
 	CapDrop    []string `help:"Drop capabilities from every set; ALL for all." placeholder:"CAPS" group:"Privilege"`
 	CapAdd     []string `help:"Keep these when --cap-drop ALL is given." placeholder:"CAPS" group:"Privilege"`
 	CapAmbient []string `help:"Raise these as ambient; they must be kept." placeholder:"CAPS" group:"Privilege"`
-	Securebits string   `help:"Securebits as a number, see prctl(2)." placeholder:"BITS" group:"Privilege"`
+	Securebits string   `help:"Securebits: a number, or names as noroot,noroot_locked; see capabilities(7)." placeholder:"BITS" group:"Privilege"`
 	NNP        bool     `name:"no-new-privs" help:"Set no_new_privs." group:"Privilege"`
 	Seccomp    string   `help:"Seccomp profile: a file as in OCI linux.seccomp, or \"default\" for the built-in one." placeholder:"FILE" group:"Privilege"`
 	User       string   `help:"uid[:gid[:group,group…]] inside the workload's user namespace." placeholder:"IDS" group:"Privilege"`
@@ -55,6 +55,8 @@ type requestFlags struct {
 	Env     []string `short:"e" help:"KEY=VALUE, or KEY to pass your own value. Nothing else is passed." placeholder:"VAR" sep:"none" group:"Process"`
 	Session bool     `help:"Make the workload a session leader." group:"Process"`
 	Keyring bool     `help:"Give it a session keyring of its own." group:"Process"`
+
+	identityFlags `group:""`
 }
 
 // split cuts s at sep into at least least and at most most parts.
@@ -84,7 +86,7 @@ func (f *requestFlags) request(args []string) (*request.Request, error) {
 		r.Spec.Linux = &specs.Linux{}
 	}
 	r.Ext.SearchPath = true
-	for _, step := range []func(*request.Request) error{f.namespaces, f.privilege, f.resources, f.files, f.network, f.process} {
+	for _, step := range []func(*request.Request) error{f.namespaces, f.privilege, f.resources, f.files, f.network, f.process, f.identity} {
 		if err := step(r); err != nil {
 			return nil, err
 		}
@@ -204,7 +206,7 @@ func (f *requestFlags) privilege(r *request.Request) error {
 		}
 	}
 	if f.Securebits != "" {
-		n, err := number[uint32]("securebits", f.Securebits, 0)
+		n, err := securebits(f.Securebits)
 		if err != nil {
 			return err
 		}
