@@ -79,8 +79,8 @@ type plan struct {
 
 	rulesets []int    // registers of Landlock rulesets, one for each layer
 	dropped  []string // what best effort left out
-	program [2]int // the same of Options.Program
-	proc    int    // register of /proc once the passed files are in place
+	program  [2]int   // the same of Options.Program
+	proc     int      // register of /proc once the passed files are in place
 }
 
 // environment is what the plan needs to know of the agent, read once.
