@@ -2,6 +2,7 @@ package harness
 
 import (
 	"os"
+	"runtime"
 	"testing"
 
 	"github.com/holdshort/holdshort/checkpoint"
@@ -29,7 +30,34 @@ func TestSabotageIdentity(t *testing.T) {
 	another := func(_ *checkpoint.Config, o *checkpoint.Options) {
 		o.Program = opened(t, "/bin/false")
 	}
+	spec := func(set func(*request.Speculation)) func(*testing.T, *request.Request) {
+		return func(_ *testing.T, q *request.Request) { set(&q.Ext.Speculation) }
+	}
+	leaves := func(control uintptr) func(*testing.T, *Runner) string {
+		return func(t *testing.T, _ *Runner) string {
+			t.Helper()
+			done := make(chan error, 1)
+			go func() {
+				runtime.LockOSThread() // and never unlocked
+				done <- unix.Prctl(unix.PR_SET_SPECULATION_CTRL, control, unix.PR_SPEC_DISABLE, 0, 0)
+			}()
+			if err := <-done; err != nil {
+				return "a kernel that leaves speculation to processes: " + err.Error()
+			}
+			return ""
+		}
+	}
+	noSSB, noIB := leaves(unix.PR_SPEC_STORE_BYPASS), leaves(unix.PR_SPEC_INDIRECT_BRANCH)
+	ssb := spec(func(s *request.Speculation) { s.StoreBypass = "force-disable" })
+	ib := spec(func(s *request.Speculation) { s.IndirectBranch = "disable" })
+	skip := config(func(c *checkpoint.Config) { c.Speculation = checkpoint.Speculation{} })
 	table(t, []sabotage{
+		{name: "store bypass/skipped", need: noSSB, ask: ssb, tamper: skip, want: finds{"privilege.spec_flags": oracle.Ignored}},
+		{name: "store bypass/not forced", need: noSSB, ask: ssb, tamper: config(func(c *checkpoint.Config) { c.Speculation.StoreBypass = "disable" }), want: finds{"privilege.spec_flags": oracle.Weaker}},
+		{name: "store bypass/unasked", need: noSSB, tamper: config(func(c *checkpoint.Config) { c.Speculation.StoreBypass = "disable" }), want: finds{"privilege.spec_flags": oracle.Leaked}},
+		{name: "indirect branch/skipped", need: noIB, ask: ib, tamper: skip, want: finds{"privilege.spec_flags": oracle.Ignored}},
+		{name: "indirect branch/forced", need: noIB, ask: ib, tamper: config(func(c *checkpoint.Config) { c.Speculation.IndirectBranch = "force-disable" }), want: finds{"privilege.spec_flags": oracle.Stronger}},
+
 		{name: "process group/skipped", ask: group, tamper: config(func(c *checkpoint.Config) { c.ProcessGroup = false }), want: finds{"process.process_group": oracle.Ignored}},
 		{
 			name: "process group/unasked", tamper: config(func(c *checkpoint.Config) { c.ProcessGroup = true }),

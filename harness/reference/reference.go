@@ -44,6 +44,7 @@ func Groups() []Group {
 		[]Group{{"Resources", resources}},
 		[]Group{{"Privilege", privilege}},
 		[]Group{{"Process", process}},
+		[]Group{{"Identity and rights", rights}},
 	)
 }
 

@@ -85,9 +85,9 @@ var Requests = map[string]string{
 			"seccomp":{"defaultAction":"SCMP_ACT_ALLOW","flags":["SECCOMP_FILTER_FLAG_SPEC_ALLOW"]},"personality":{"domain":"LINUX32"}},
 		"holdshort":{"cgroup":{"v2":"/sys/fs/cgroup/x","v1":{"memory":"/sys/fs/cgroup/memory/x"}},"session":true,"newKeyring":true,"securebits":47,
 			"pdeathsig":"SIGTERM","affinity":[0,1],"timerSlackNS":1000,"ignoreSignals":["SIGHUP"],"blockSignals":["SIGUSR1"],"passFDs":2,"denySetgroups":false}}`,
-	"identity": `{"ociVersion":"1.3.0","process":{"user":{"uid":0,"gid":0},"args":["/bin/true"],"cwd":"","apparmorProfile":"p"},
-		"holdshort":{"keepIDs":true,"processGroup":true,"subreaper":true,"keyring":{"name":"k","permissions":1},
-			"speculation":{"storeBypass":"force-disable","indirectBranch":"disable","l1dFlush":"enable"},"ptracer":-1}}`,
+	"identity": `{"ociVersion":"1.3.0","process":{"user":{"uid":0,"gid":0},"args":["/bin/true"],"cwd":""},
+		"holdshort":{"keepIDs":true,"processGroup":true,"subreaper":true,"newKeyring":true,
+			"speculation":{"storeBypass":"force-disable","indirectBranch":"disable"}}}`,
 	"joined": `{"ociVersion":"1.3.0","process":{"user":{"uid":3,"gid":4},"args":["/bin/true"],"cwd":"/"},
 		"linux":{"namespaces":[{"type":"pid","path":"/proc/1/ns/pid"},{"type":"network","path":"/proc/1/ns/net"},{"type":"uts"}]}}`,
 }
