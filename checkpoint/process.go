@@ -53,9 +53,11 @@ func (p *plan) keyring(cfg *Config) {
 
 // session comes before the descriptors: a controlling terminal needs it.
 func (p *plan) session() {
-	if (p.cfg.Session || p.opts.Terminal) && !p.sessionBegun {
+	switch {
+	case p.sessionBegun: // and a process group with it
+	case p.cfg.Session || p.opts.Terminal:
 		p.final.add(StageSession, -1, "", agent.Sys(unix.SYS_SETSID))
-	} else if p.cfg.ProcessGroup {
+	case p.cfg.ProcessGroup:
 		p.final.add(StageSession, -1, "process group", agent.Sys(unix.SYS_SETPGID, agent.N(0), agent.N(0)))
 	}
 }

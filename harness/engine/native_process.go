@@ -98,7 +98,6 @@ func (t *translator) extension() {
 	}
 	c.Landlock = e.Landlock
 	c.Affinity, c.Session, c.NewKeyring = slices.Clone(e.Affinity), e.Session, e.NewKeyring
-	c.Affinity, c.Session, c.NewKeyring = e.Affinity, e.Session, e.NewKeyring
 	t.identity()
 	c.IgnoreSignals, c.BlockSignals = numbers(e.IgnoreSignals), numbers(e.BlockSignals)
 }
