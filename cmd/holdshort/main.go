@@ -10,16 +10,19 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 
 	"github.com/alecthomas/kong"
 	"github.com/holdshort/holdshort/harness"
+	"github.com/holdshort/holdshort/vm/guest"
 	"golang.org/x/sys/unix"
 )
 
 type cli struct {
 	Run        runCmd        `cmd:"" help:"Start one workload through the checkpoint and show what held."`
 	Doctor     doctorCmd     `cmd:"" help:"Show what this kernel offers, which hooks are live, and what cannot be verified here."`
+	VM         vmCmd         `cmd:"" name:"vm" help:"Other kernels, in guests."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for bash, zsh or fish."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
@@ -39,13 +42,16 @@ func (e *exit) Unwrap() error { return e.err }
 
 func usage(err error) error { return &exit{harness.ExitUsage, err} }
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	guest.Init() // if this is process 1 of a guest
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 func run(args []string, stdout, stderr io.Writer) (code int) {
 	var c cli
 	ended := -1
 	parser, err := kong.New(&c, kong.Name("holdshort"), kong.Description(description), kong.Writers(stdout, stderr),
-		kong.Exit(func(n int) { ended = n; panic(stop{}) }), kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}))
+		kong.Exit(func(n int) { ended = n; panic(stop{}) }), kong.UsageOnError(), kong.Vars{"arch": runtime.GOARCH}, kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}))
 	if err != nil {
 		fmt.Fprintln(stderr, "holdshort:", err)
 		return harness.ExitFault

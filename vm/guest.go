@@ -1,0 +1,216 @@
+package vm
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/holdshort/holdshort/vm/guest"
+)
+
+// Guest is one command on one kernel. The zero value of each field but Kernel
+// and Argv is usable.
+type Guest struct {
+	Kernel *Kernel
+	Argv   []string // the program by its path on the host; it has the same path in the guest
+	Env    []string // nil: PATH, HOME and nothing else
+	Dir    string   // working directory, taken along if TakeDir; default /
+
+	TakeDir  bool     // copy Dir and what is below it into the guest
+	Files    []File   // copied into the guest
+	Programs []string // copied with the libraries that they are linked to; a name without slash is looked up in PATH
+	Modules  []string // loaded before the command runs, beyond those that the record stream needs
+
+	CPUs     int    // default 1
+	MemoryMB int    // default 1024
+	Append   string // to the kernel's command line
+	Accel    Accel
+	NoCgroup bool   // leave cgroup2 unmounted
+	Init     string // static program that calls guest.Init; default: this executable
+
+	BootLimit time.Duration // until init reports; default 2 minutes
+	Silence   time.Duration // between two signs of life; default 1 minute
+	TimeLimit time.Duration // for the command; default: none
+
+	Stdout, Stderr io.Writer // of the command, as it is written; nil: dropped
+	Console        io.Writer // of the kernel and of init
+
+	probe bool // boot, report, end
+}
+
+// File is a file or directory of the host, copied into the guest.
+type File struct {
+	Host  string
+	Guest string // default: the same path
+}
+
+// withDefaults is a copy of g in which everything is set.
+func (g *Guest) withDefaults() (*Guest, error) {
+	c := *g
+	if c.Kernel == nil || len(c.Argv) == 0 && !c.probe {
+		return nil, fmt.Errorf("vm: a guest needs a kernel and a command")
+	}
+	if c.CPUs == 0 {
+		c.CPUs = 1
+	}
+	if c.MemoryMB == 0 {
+		c.MemoryMB = 1024
+	}
+	if c.BootLimit == 0 {
+		c.BootLimit = 2 * time.Minute
+	}
+	if c.Silence == 0 {
+		c.Silence = time.Minute
+	}
+	if c.Dir == "" {
+		c.Dir = "/"
+	}
+	if c.Env == nil {
+		c.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"}
+	}
+	if c.Init == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return nil, err
+		}
+		c.Init = self
+	}
+	for _, w := range []*io.Writer{&c.Stdout, &c.Stderr} {
+		if *w == nil {
+			*w = io.Discard
+		}
+	}
+	return &c, nil
+}
+
+// build makes the initial ramfs.
+func (g *Guest) build() (*os.File, error) {
+	im, err := newImage()
+	if err != nil {
+		return nil, err
+	}
+	if err := g.fill(im); err != nil {
+		im.f.Close()
+		return nil, fmt.Errorf("vm: initial ramfs: %w", err)
+	}
+	return im.finish()
+}
+
+func (g *Guest) fill(im *image) error {
+	for _, d := range []string{"/dev", "/proc", "/sys", "/run", "/root", "/etc", "/var/tmp", "/mnt", "/.holdshort"} {
+		if err := im.dir(d, 0o755); err != nil {
+			return err
+		}
+	}
+	if err := im.dir("/tmp", 0o777|os.ModeSticky); err != nil {
+		return err
+	}
+	if err := im.file("/init", g.Init); err != nil {
+		return err
+	}
+	if err := im.symlink("/sbin/modprobe", "/init"); err != nil {
+		return err
+	}
+	task := guest.Task{Argv: g.Argv, Env: g.Env, Dir: g.Dir, NoCgroup: g.NoCgroup}
+	if err := g.fillModules(im, &task); err != nil {
+		return err
+	}
+	if !g.probe {
+		if err := im.program(g.Argv[0], g.Argv[0]); err != nil {
+			return err
+		}
+	}
+	for _, f := range g.Files {
+		if err := copyIn(im, f); err != nil {
+			return err
+		}
+	}
+	for _, p := range g.Programs {
+		path, err := LookPath(p)
+		if err != nil {
+			return err
+		}
+		if err := im.program(path, path); err != nil {
+			return err
+		}
+	}
+	if g.TakeDir {
+		if err := im.tree(g.Dir, g.Dir); err != nil {
+			return err
+		}
+	}
+	if err := im.dir(g.Dir, 0o755); err != nil {
+		return err
+	}
+	for name, text := range map[string]string{
+		"/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+		"/etc/group":  "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n",
+		"/etc/hosts":  "127.0.0.1 localhost\n::1 localhost\n",
+	} {
+		if err := im.bytes(name, []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	b, err := json.Marshal(task)
+	if err != nil {
+		return err
+	}
+	return im.bytes(guest.TaskFile, b, 0o644)
+}
+
+func (g *Guest) fillModules(im *image, task *guest.Task) error {
+	t, err := openModules(g.Kernel.Modules)
+	if err != nil {
+		return err
+	}
+	first, err := t.closure(channelModules)
+	if err != nil {
+		return err
+	}
+	all, err := t.closure(append(append(append([]string{}, channelModules...), g.Modules...), carriedModules...))
+	if err != nil {
+		return err
+	}
+	wanted, err := t.closure(g.Modules)
+	if err != nil {
+		return err
+	}
+	for _, n := range g.Modules {
+		if c := canonical(n); t.files[c] == "" && !t.builtin[c] {
+			return fmt.Errorf("kernel %s has no module %s", g.Kernel.Name, n)
+		}
+	}
+	if _, err := writeModules(im, g.Kernel.Release, all); err != nil {
+		return err
+	}
+	dir := "/lib/modules/" + g.Kernel.Release + "/"
+	for _, m := range first {
+		task.Modules = append(task.Modules, dir+m.name+".ko")
+	}
+	for _, m := range wanted {
+		task.Optional = append(task.Optional, dir+m.name+".ko")
+	}
+	return nil
+}
+
+func copyIn(im *image, f File) error {
+	to := f.Guest
+	if to == "" {
+		abs, err := filepath.Abs(f.Host)
+		if err != nil {
+			return err
+		}
+		to = abs
+	}
+	st, err := os.Stat(f.Host)
+	if err != nil {
+		return err
+	}
+	if st.IsDir() {
+		return im.tree(to, f.Host)
+	}
+	return im.file(to, f.Host)
+}
