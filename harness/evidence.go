@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/holdshort/holdshort/checkpoint"
+	"github.com/holdshort/holdshort/harness/engine"
 	"github.com/holdshort/holdshort/harness/oracle"
 	"github.com/holdshort/holdshort/harness/request"
 	"github.com/holdshort/holdshort/probes"
@@ -23,7 +24,11 @@ type held struct {
 	pid int
 	cfg *checkpoint.Config
 
-	own int // limits of the extension, the last in cfg
+	req   *request.Request
+	dir   string // of the bundle
+	host  engine.Host
+	stdin *os.File
+	own   int // limits of the extension, the last in cfg
 
 	observer *probes.Observer // nil without one
 	frozen   bool             // the workload has passed execve, and is held there
@@ -32,7 +37,8 @@ type held struct {
 	mountsErr error
 	// before counts the mounts at each point before the workload's own were
 	// made; nil if that is not known.
-	before map[string]int
+	before     map[string]int
+	unbindable []string // those that no bind mount takes along
 }
 
 func (h *held) gather(beyond []oracle.Beyond) []Evidence {
@@ -75,6 +81,14 @@ func (h *held) look(b *oracle.Beyond) (got any, holds bool, why string, err erro
 		return h.mount(b.Want.(specs.Mount))
 	case name == "linux.rootfsPropagation":
 		return h.propagation(b.Want.(string))
+	case name == "linux.maskedPaths":
+		return h.masked(b.Want.(string))
+	case name == "linux.readonlyPaths":
+		return h.readOnlyPath(b.Want.(string))
+	case name == "linux.devices":
+		return h.device(b.Want.(specs.LinuxDevice))
+	case name == "linux.devices.default":
+		return h.defaultDevices()
 	case strings.HasPrefix(name, "linux.sysctl."):
 		return h.sysctl(strings.TrimPrefix(name, "linux.sysctl."), b.Want.(string))
 	case isTuning(name):

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/holdshort/holdshort/checkpoint"
+	"github.com/holdshort/holdshort/harness/request"
 	"github.com/moby/sys/mountinfo"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -43,6 +44,9 @@ func (h *held) mountsBefore(asked bool) {
 	h.before = make(map[string]int, len(list))
 	for _, m := range list {
 		h.before[m.Mountpoint]++
+		if strings.Contains(m.Optional, "unbindable") {
+			h.unbindable = append(h.unbindable, m.Mountpoint)
+		}
 	}
 }
 
@@ -50,6 +54,9 @@ func (h *held) mountsBefore(asked bool) {
 func (h *held) mount(want specs.Mount) (any, bool, string, error) {
 	if h.mountsErr != nil {
 		return nil, false, "", h.mountsErr
+	}
+	if want.Type == "cgroup" && !request.IsBind(&want) && !slices.Contains(want.Options, "remount") {
+		return h.cgroupMount(want)
 	}
 	m := h.mountAt(filepath.Clean("/" + want.Destination))
 	if m == nil {
@@ -65,10 +72,14 @@ func (h *held) mount(want specs.Mount) (any, bool, string, error) {
 		}
 	}
 	has := func(o string) bool { return slices.Contains(strings.Split(m.Options, ","), o) }
-	bind := slices.Contains(want.Options, "bind") || slices.Contains(want.Options, "rbind")
-	if bind {
+	bind := request.IsBind(&want)
+	source := want.Source
+	if source != "" && !filepath.IsAbs(source) {
+		source = filepath.Join(h.dir, source)
+	}
+	if bind && !slices.Contains(want.Options, "remount") {
 		var st, at unix.Stat_t
-		if err := unix.Stat(want.Source, &st); err != nil {
+		if err := unix.Stat(source, &st); err != nil {
 			return nil, false, "", err
 		}
 		if err := unix.Stat(h.proc("root")+m.Mountpoint, &at); err != nil {
@@ -77,8 +88,18 @@ func (h *held) mount(want specs.Mount) (any, bool, string, error) {
 		if st.Dev != at.Dev || st.Ino != at.Ino {
 			return got, false, "it is another file than the source", nil
 		}
-	} else if want.Type != "" && m.FSType != want.Type {
+	} else if !bind && want.Type != "" && m.FSType != want.Type {
 		return got, false, "the file system is of another type", nil
+	}
+	below := h.below(m)
+	if why, err := h.mappedAsAsked(&want, source, m, below); why != "" || err != nil {
+		return got, false, why, err
+	}
+	if why := h.leaks(&want, m, below); why != "" {
+		return got, false, why, nil
+	}
+	if why := h.recursion(&want, source, m, below); why != "" {
+		return got, false, why, nil
 	}
 	for _, o := range want.Options {
 		switch kind := strings.TrimPrefix(o, "r"); {
@@ -89,6 +110,26 @@ func (h *held) mount(want specs.Mount) (any, bool, string, error) {
 		case o == "rw":
 			if has("ro") {
 				return got, false, "it is read-only", nil
+			}
+		case o == "strictatime":
+			if has("relatime") || has("noatime") {
+				return got, false, o + " is not in force", nil
+			}
+		case o != kind && slices.Contains(restrictions, kind):
+			for _, x := range append([]*mountinfo.Info{m}, below...) {
+				if !slices.Contains(strings.Split(x.Options, ","), kind) {
+					return got, false, o + " is not in force on " + x.Mountpoint, nil
+				}
+			}
+		case o == "rrw":
+			for _, x := range append([]*mountinfo.Info{m}, below...) {
+				if slices.Contains(strings.Split(x.Options, ","), "ro") {
+					return got, false, x.Mountpoint + " is read-only", nil
+				}
+			}
+		case o == "tmpcopyup":
+			if why, err := h.copiedUp(m); why != "" || err != nil {
+				return got, false, why, err
 			}
 		case slices.Contains(grants, o):
 		case slices.Contains(propagationTypes, kind):
@@ -111,8 +152,12 @@ func (h *held) mount(want specs.Mount) (any, bool, string, error) {
 // Options of mounts: those that restrain, and that are shown when in force, and
 // those that say that there is no restraint, or nothing that is shown.
 var (
-	restrictions     = []string{"ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime", "nosymfollow"}
-	grants           = []string{"defaults", "bind", "rbind", "remount", "suid", "dev", "exec", "async", "atime", "diratime", "norelatime", "strictatime", "nostrictatime", "newinstance"}
+	restrictions = []string{"ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime", "nosymfollow"}
+	grants       = []string{
+		"", "defaults", "bind", "rbind", "remount", "suid", "dev", "exec", "async", "atime", "diratime", "norelatime", "nostrictatime", "symfollow",
+		"rsuid", "rdev", "rexec", "ratime", "rdiratime", "rnorelatime", "rstrictatime", "rnostrictatime", "rsymfollow",
+		"newinstance", "idmap", "ridmap", "nolazytime", "nomand", "silent", "loud",
+	}
 	propagationTypes = []string{"private", "slave", "shared", "unbindable"}
 )
 
@@ -176,6 +221,8 @@ func (h *held) mountData(want string, m *mountinfo.Info) (bool, error) {
 		}
 	}
 	switch key {
+	case "sync", "dirsync", "lazytime", "mand", "subset":
+		return false, nil // is shown when it is in force
 	case "size", "nr_blocks", "nr_inodes":
 		if strings.HasSuffix(value, "%") {
 			break
@@ -244,14 +291,17 @@ func propagates(want, got string) bool {
 	return want == got || want == "slave" && got == "private"
 }
 
+// propagation judges the root, and whether anything else is shared with the
+// world outside though nothing was to be.
 func (h *held) propagation(want string) (any, bool, string, error) {
 	if h.mountsErr != nil {
 		return nil, false, "", h.mountsErr
 	}
+	kind := strings.TrimPrefix(want, "r")
 	for _, m := range h.mounts {
 		if m.Mountpoint == "/" {
 			got := propagationOf(m)
-			return got, propagates(strings.TrimPrefix(want, "r"), got), "", nil
+			return got, propagates(kind, got), "", nil
 		}
 	}
 	return nil, false, "", fmt.Errorf("no root in the mount table")

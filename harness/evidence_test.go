@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/holdshort/holdshort/checkpoint"
+	"github.com/holdshort/holdshort/harness/request"
 	"github.com/moby/sys/mountinfo"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -22,7 +23,7 @@ func TestMountOfUnknownAgeIsNoEvidence(t *testing.T) {
 		"nothing before":   {map[string]int{}, true, true},
 		"one there before": {map[string]int{"/x": 1}, false, true},
 	} {
-		h := held{cfg: &checkpoint.Config{}, mounts: there, before: c.before}
+		h := held{req: request.New("/bin/true"), cfg: &checkpoint.Config{}, mounts: there, before: c.before}
 		_, holds, why, err := h.mount(want)
 		if holds != c.holds || (err == nil) != c.known {
 			t.Errorf("%s: holds %v (%s), error %v; want holds %v, known %v", name, holds, why, err, c.holds, c.known)

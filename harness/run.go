@@ -200,7 +200,10 @@ func (l *launch) run(ctx context.Context) (*Case, error) {
 // inSteps stops at the checkpoint, to look at what only the parked workload
 // shows.
 func (l *launch) inSteps(ctx context.Context, beyond []oracle.Beyond) (*checkpoint.Workload, error) {
-	h := held{cfg: l.cfg, own: len(l.req.Ext.Cgroup.Limits), observer: l.r.observer}
+	h := held{
+		cfg: l.cfg, req: l.req, dir: l.req.Dir, host: l.r.machine.host, stdin: l.asked.Stdin,
+		own: len(l.req.Ext.Cgroup.Limits), observer: l.r.observer,
+	}
 	h.mountsBefore(len(l.req.Spec.Mounts) > 0)
 	w, err := l.r.launcher.Spawn(ctx, l.launched, l.opts)
 	if err != nil {

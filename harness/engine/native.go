@@ -25,9 +25,9 @@ func Config(req *request.Request, host Host) (*checkpoint.Config, error) {
 	t.spec()
 	t.process()
 	t.namespaces()
-	t.mounts()
 	t.network()
 	t.cgroup()
+	t.mounts() // after the cgroups, which a mount may show
 	t.extension()
 	t.tuning()
 	if s := req.Linux().Seccomp; s != nil {
@@ -61,9 +61,6 @@ func (t *translator) spec() {
 		t.refuse(strings.HasPrefix(k, "run.oci."), "annotations."+k)
 	}
 	l := t.req.Linux()
-	t.refuse(len(l.Devices) > 0, "linux.devices")
-	t.refuse(len(l.MaskedPaths) > 0, "linux.maskedPaths")
-	t.refuse(len(l.ReadonlyPaths) > 0, "linux.readonlyPaths")
 	t.refuse(l.MountLabel != "", "linux.mountLabel")
 	t.refuse(l.IntelRdt != nil, "linux.intelRdt", t.resctrl())
 }

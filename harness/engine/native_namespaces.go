@@ -28,13 +28,6 @@ func (t *translator) namespaces() {
 		t.refuse(!ok, "holdshort.namespaces", string(n.Type))
 		c.Namespaces = append(c.Namespaces, checkpoint.Namespace{Kind: kind, PID: n.PID})
 	}
-	idMap := func(m []specs.LinuxIDMapping) []checkpoint.IDMap {
-		var out []checkpoint.IDMap
-		for _, e := range m {
-			out = append(out, checkpoint.IDMap{Inside: e.ContainerID, Outside: e.HostID, Count: e.Size})
-		}
-		return out
-	}
 	c.UIDMap, c.GIDMap = idMap(l.UIDMappings), idMap(l.GIDMappings)
 	mono, boot := request.Offsets(l.TimeOffsets)
 	c.TimeOffsets = checkpoint.TimeOffsets{Monotonic: time.Duration(mono), Boottime: time.Duration(boot)}
@@ -50,4 +43,12 @@ func (t *translator) namespaces() {
 		t.refuse(!ok || len(p.Flags) > 0, "linux.personality")
 		c.Personality = checkpoint.Some(word)
 	}
+}
+
+func idMap(m []specs.LinuxIDMapping) []checkpoint.IDMap {
+	var out []checkpoint.IDMap
+	for _, e := range m {
+		out = append(out, checkpoint.IDMap{Inside: e.ContainerID, Outside: e.HostID, Count: e.Size})
+	}
+	return out
 }

@@ -36,6 +36,8 @@ func Asked(r *request.Request) []Beyond {
 	each("linux.maskedPaths", len(l.MaskedPaths), func(i int) any { return l.MaskedPaths[i] })
 	each("linux.readonlyPaths", len(l.ReadonlyPaths), func(i int) any { return l.ReadonlyPaths[i] })
 	each("linux.devices", len(l.Devices), func(i int) any { return l.Devices[i] })
+	devices, links, console := r.DefaultDevices()
+	add(len(devices)+len(links) > 0 || console, "linux.devices.default", map[string]any{"devices": devices, "links": links, "console": console})
 	for _, k := range slices.Sorted(maps.Keys(l.Sysctl)) {
 		add(true, "linux.sysctl."+k, l.Sysctl[k])
 	}

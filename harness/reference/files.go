@@ -9,9 +9,12 @@ var files = []Constraint{
 		Note:  "without mount_setattr, or for data of more than 255 bytes: mount, on the descriptor's link in /proc",
 	},
 	{Config: []string{"Propagation"}, Key: "linux.rootfsPropagation", Call: "mount MS_PRIVATE, MS_SLAVE, …", Proof: []string{"linux.rootfsPropagation"}},
-	{Config: []string{"Devices", "Symlinks", "Console"}, Key: "linux.devices", Call: "mknodat, fchownat, symlinkat; in a user namespace open_tree, move_mount", Unproven: "a bundle that asks for it is refused so far"},
-	{Config: []string{"ReadOnlyPaths"}, Key: "linux.readonlyPaths", Call: "open_tree, mount_setattr, move_mount", Unproven: "a bundle that asks for it is refused so far"},
-	{Config: []string{"MaskedPaths"}, Key: "linux.maskedPaths", Call: "open_tree, fsmount, move_mount", Unproven: "a bundle that asks for it is refused so far"},
+	{
+		Config: []string{"Devices", "Symlinks", "Console"}, Key: "linux.devices", Call: "mknodat, fchownat, symlinkat; in a user namespace open_tree, move_mount", Proof: []string{"linux.devices[]", "linux.devices.default"},
+		Note: "also the devices and links that the specification wants supplied unasked, in a /dev that the request mounts; type, number, mode, owner, and that no nodev is in the way",
+	},
+	{Config: []string{"ReadOnlyPaths"}, Key: "linux.readonlyPaths", Call: "open_tree, mount_setattr, move_mount", Proof: []string{"linux.readonlyPaths[]"}, Note: "with what is mounted below; before Linux 5.12 only the topmost mount becomes read-only, and the rest is found"},
+	{Config: []string{"MaskedPaths"}, Key: "linux.maskedPaths", Call: "open_tree, fsmount, move_mount", Proof: []string{"linux.maskedPaths[]"}, Note: "a file is the host's null device, a directory empty and read-only"},
 	{Config: []string{"Cwd"}, Key: "process.cwd", Call: "chdir", Proof: []string{"fs.cwd"}},
 	{Config: []string{"Umask"}, Key: "process.user.umask", Call: "umask", Proof: []string{"fs.umask"}},
 	{

@@ -33,6 +33,7 @@ func (r *Request) Validate() error {
 	c.process(r)
 	c.namespaces(r)
 	c.mounts(r)
+	c.paths(r)
 	if l := r.Spec.Linux; l != nil {
 		c.linux(l)
 	}
@@ -245,5 +246,6 @@ func (c *checker) mounts(r *Request) {
 		c.check(strings.HasPrefix(m.Destination, "/"), f+".destination", "%q is not absolute", m.Destination)
 		c.noNUL(f, m.Destination, m.Source, m.Type)
 		c.noNUL(f+".options", m.Options...)
+		c.mountOptions(r, f, m)
 	}
 }
