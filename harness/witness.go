@@ -33,7 +33,7 @@ func (r *Runner) Witness(ctx context.Context, req *request.Request, opts *checkp
 		return nil, err
 	}
 	defer os.Remove(file)
-	q := withProgram(req, file, plan.Args())
+	q := withProgram(req, file, plan)
 	out, in, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -83,14 +83,20 @@ func joinsMounts(cfg *checkpoint.Config) bool {
 	return slices.ContainsFunc(cfg.Namespaces, func(n checkpoint.Namespace) bool { return n.Kind == checkpoint.Mnt && (n.Path != "" || n.PID != 0) })
 }
 
-// withProgram is a copy of a request with another program.
-func withProgram(req *request.Request, path string, args []string) *request.Request {
+// withProgram is a copy of a request with the witness for its program. It is
+// executed by descriptor, so that it need not be in the workload's root, unless
+// the filter forbids that.
+func withProgram(req *request.Request, path string, plan *witness.Plan) *request.Request {
 	q := *req
 	spec, process := *req.Spec, *req.Process()
-	process.Args = append([]string{"witness"}, args...)
+	process.Args = append([]string{"witness"}, plan.Args()...)
 	spec.Process = &process
 	q.Spec = &spec
-	q.Ext.Path, q.Ext.SearchPath = path, false
+	q.Ext.Path, q.Ext.SearchPath = "", false
+	q.Ext.Program = &request.Program{Host: path, Memfd: true}
+	if !plan.Allows(unix.SYS_EXECVEAT) {
+		q.Ext.Path, q.Ext.Program = path, nil
+	}
 	return &q
 }
 

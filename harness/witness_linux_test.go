@@ -1,6 +1,9 @@
 package harness
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -77,6 +80,32 @@ func TestWitness_UnderFilters(t *testing.T) {
 				t.Errorf("only %d answers about the filter", filter)
 			}
 		})
+	}
+}
+
+// The witness needs nothing in the workload's root.
+func TestWitness_InARootOfItsOwn(t *testing.T) {
+	r := runner(t)
+	q := every()
+	dir := t.TempDir()
+	for _, d := range []string{filepath.Dir(dir), dir, dir + "/data"} {
+		if err := errors.Join(os.MkdirAll(d, 0o755), os.Chmod(d, 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	q.Spec.Root = &specs.Root{Path: dir, Readonly: true}
+	q.Spec.Mounts = []specs.Mount{{Destination: "/data", Type: "tmpfs", Source: "tmpfs", Options: []string{"ro"}}}
+	c, err := r.Witness(bg, q, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Verdict != Constrained {
+		t.Errorf("%s\n%s", c.Verdict, text(c))
+	}
+	for _, name := range []string{"write /", "write /data", "fs.root"} {
+		if !slices.ContainsFunc(c.Answers, func(a witness.Answer) bool { return a.Question == name && a.Standing == witness.Agrees }) {
+			t.Errorf("%q: no answer that agrees\n%s", name, text(c))
+		}
 	}
 }
 

@@ -136,6 +136,13 @@ func decide(c *Call, filters [][]cbpf.Instruction) cbpf.Decision {
 	return cbpf.Decide(ret)
 }
 
+// Allows reports whether the filters let a system call pass, whatever its
+// arguments are.
+func (p *Plan) Allows(nr uint32) bool {
+	a := decide(&Call{NR: nr}, p.filters).Action
+	return a == cbpf.Allow || a == cbpf.Log
+}
+
 // Args are the arguments of the program, without its name.
 func (p *Plan) Args() []string {
 	var out []string
