@@ -31,21 +31,26 @@ type Meta struct {
 	Seed     uint64
 	Index    uint64
 	Workload Workload
+	// Executions is how many executions of the program were seen, of which
+	// the worst is reported; 0 if it was launched by us.
+	Executions int
 }
 
 // Report is one case, for people and for programs.
 type Report struct {
-	Schema    int              `json:"schema"`
-	Verdict   Verdict          `json:"verdict"`
-	Cause     Cause            `json:"cause,omitempty"`
-	Reasons   []string         `json:"reasons,omitempty"`
-	Kernel    string           `json:"kernel"`
-	Engine    string           `json:"engine"`
-	Seed      uint64           `json:"seed"`
-	Index     uint64           `json:"index"`
-	Workload  Workload         `json:"workload"`
-	Snapshots []SnapshotReport `json:"snapshots"`
-	Checks    []CheckReport    `json:"checks"`
+	Schema   int      `json:"schema"`
+	Verdict  Verdict  `json:"verdict"`
+	Cause    Cause    `json:"cause,omitempty"`
+	Reasons  []string `json:"reasons,omitempty"`
+	Kernel   string   `json:"kernel"`
+	Engine   string   `json:"engine"`
+	Seed     uint64   `json:"seed"`
+	Index    uint64   `json:"index"`
+	Workload Workload `json:"workload"`
+	// Executions of the program by another engine; the worst is reported.
+	Executions int              `json:"executions,omitempty"`
+	Snapshots  []SnapshotReport `json:"snapshots"`
+	Checks     []CheckReport    `json:"checks"`
 	// Answers are the witness's, if it was the workload.
 	Answers  []witness.Answer `json:"witness,omitempty"`
 	Findings int              `json:"findings"`
@@ -79,7 +84,7 @@ type CheckReport struct {
 func NewReport(res *Result, m Meta) *Report {
 	r := &Report{
 		Schema: Schema, Verdict: res.Verdict, Cause: res.Cause, Reasons: res.Reasons,
-		Kernel: m.Kernel, Engine: m.Engine, Seed: m.Seed, Index: m.Index, Workload: m.Workload,
+		Kernel: m.Kernel, Engine: m.Engine, Seed: m.Seed, Index: m.Index, Workload: m.Workload, Executions: m.Executions,
 		Snapshots: make([]SnapshotReport, len(res.snaps)), Checks: make([]CheckReport, len(res.Checks)),
 		Findings: res.Findings, Lost: res.Lost, Answers: res.Answers,
 	}
