@@ -113,6 +113,9 @@ func (c *Config) merge(patch *Config) Config {
 	if patch.Landlock != nil {
 		m.Landlock = patch.Landlock
 	}
+	if patch.Filters != nil {
+		m.Filters = patch.Filters
+	}
 	if patch.Seccomp != nil {
 		m.Seccomp = patch.Seccomp
 	}

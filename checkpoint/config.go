@@ -128,7 +128,12 @@ type Config struct {
 	PTracer Option[int] `json:"ptracer,omitzero"`
 	// LSM are the labels of security modules that execve switches to.
 	LSM LSM `json:"lsm,omitzero"`
-	// Seccomp is loaded last, directly before execve.
+	// Filters are loaded before Seccomp, in this order, each on top of the
+	// last; they must let seccomp(2) and execve(2) pass. The strictest of
+	// all filters decides on a call.
+	Filters []*seccomp.Policy `json:"filters,omitempty"`
+	// Seccomp is loaded last, directly before execve. A filter with a rule
+	// to notify needs [Options].Notify, and at most one filter may have one.
 	Seccomp *seccomp.Policy `json:"seccomp,omitempty"`
 }
 

@@ -151,6 +151,10 @@ func hint(stage Stage, object string, errno unix.Errno) string {
 		return "something else is there already"
 	case stage == StageDevices && errno == unix.ENODEV:
 		return "the host's own is another device"
+	case stage == StageSeccomp && errno == unix.EBUSY:
+		return "a filter of the caller has a listener already, and there can be one"
+	case stage == StageSeccomp && errno == unix.EMFILE:
+		return "RLIMIT_NOFILE leaves no number for the listener"
 	case stage == StageSeccomp && errno == unix.EACCES:
 		return "needs no_new_privs or CAP_SYS_ADMIN"
 	case stage == StageLandlock:

@@ -27,6 +27,12 @@ type Options struct {
 	// its interpreter is given /dev/fd/NUMBER to read, so the workload also
 	// needs a /dev/fd.
 	ProgramNumber int
+	// Notify gets the listener of the seccomp filter that has one; see
+	// seccomp_unotify(2). It is called while the filter is in force and
+	// before execve, which may be notified too, and must return for the
+	// workload to go on: to answer notifications is the work of another
+	// goroutine. The callee owns the listener. An error ends the workload.
+	Notify func(w *Workload, listener *os.File) error
 	// Orphan says what the agent does with the workload if the host dies:
 	// SIGTERM, then SIGKILL after the grace. Zero kills at once; a negative
 	// grace lets the workload linger. A workload that is still parked is

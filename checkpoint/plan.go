@@ -81,6 +81,7 @@ type plan struct {
 	dropped  []string // what best effort left out
 	program  [2]int   // the same of Options.Program
 	proc     int      // register of /proc once the passed files are in place
+	listener int      // the step of final that makes a seccomp listener, -1 for none
 }
 
 // environment is what the plan needs to know of the agent, read once.
@@ -133,7 +134,7 @@ func (p *plan) close() {
 // compile turns a valid request into a plan. The order in here is the order in
 // which things happen; docs/architecture.md explains it.
 func compile(cfg *Config, opts *Options, env *environment, trees idTrees) (*plan, error) {
-	p := &plan{cfg: cfg, opts: opts, env: env, idTrees: trees, cgroupFD: -1}
+	p := &plan{cfg: cfg, opts: opts, env: env, idTrees: trees, cgroupFD: -1, listener: -1}
 	p.final.steps = make(steps, 0, 16) // enough for most
 	p.namespaces()
 	p.idMaps()

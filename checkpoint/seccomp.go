@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -19,7 +20,7 @@ const capSysAdmin = 21
 // filter must then allow the calls that take them.
 func (p *plan) earlyFilters() bool {
 	c := p.cfg
-	if c.Seccomp == nil && c.Landlock == nil || c.NoNewPrivs {
+	if len(c.filters()) == 0 && c.Landlock == nil || c.NoNewPrivs {
 		return false
 	}
 	if e := c.Capabilities.Effective; e.Set {
@@ -69,48 +70,89 @@ func compileFilter(policy *seccomp.Policy) *filter {
 	return f
 }
 
-// seccomp loads the filter. What comes after it, at the least execve, is checked
-// against it by preflight once the plan is complete.
-func (p *plan) seccomp() {
-	if p.cfg.Seccomp == nil {
-		return
+// filters are the policies in the order in which they are loaded.
+func (c *Config) filters() []*seccomp.Policy {
+	if c.Seccomp == nil {
+		return c.Filters
 	}
-	f := compileFilter(p.cfg.Seccomp)
-	if f.err != nil {
-		p.final.fail(StageSeccomp, -1, "", &badFilter{f.err})
-		return
-	}
-	const setModeFilter = 1
-	p.final.add(StageSeccomp, -1, "", agent.Sys(unix.SYS_SECCOMP, agent.N(setModeFilter), agent.N(f.program.Flags), agent.F(f.bytes)))
+	return append(slices.Clip(c.Filters), c.Seccomp)
 }
 
-// preflight refuses a filter that would kill or fail what the child still has
-// to do under it, by the name of the call.
+// filterObject names a filter in errors.
+func (c *Config) filterObject(i int) (index int, field string) {
+	if i < len(c.Filters) {
+		return i, "filters"
+	}
+	return -1, ""
+}
+
+// seccomp loads the filters. What comes after each, at the least execve, is
+// checked against it by preflight once the plan is complete.
+func (p *plan) seccomp() {
+	p.listener = -1
+	p.beforeListener()
+	for i, policy := range p.cfg.filters() {
+		index, object := p.cfg.filterObject(i)
+		f := compileFilter(policy)
+		if f.err != nil {
+			p.final.fail(StageSeccomp, index, object, &badFilter{f.err})
+			return
+		}
+		if missing := missingFlag(f.program.Flags); missing != nil {
+			p.final.fail(StageSeccomp, index, object, missing)
+			return
+		}
+		const setModeFilter = 1
+		load := agent.Sys(unix.SYS_SECCOMP, agent.N(setModeFilter), agent.N(f.program.Flags), agent.F(f.bytes))
+		p.final.add(StageSeccomp, index, object, load)
+		if policy.Listens() {
+			p.listen(index, object)
+		}
+	}
+}
+
+// preflight refuses filters that would kill or fail what the child still has
+// to do under them, by the name of the call. The strictest of several filters
+// decides, so each by itself must let it pass.
 func (p *plan) preflight() {
-	if p.cfg.Seccomp == nil || p.final.err != nil {
+	if p.final.err != nil {
 		return
 	}
-	f := compileFilter(p.cfg.Seccomp)
-	var calls []seccomp.Call
-	under := false
-	for i := range p.final.steps {
-		s := &p.final.steps[i]
-		if under && s.op.NR <= 0xffff {
-			c := seccomp.Call{Stage: string(s.stage), Name: seccomp.CallName(f.program.Native, s.op.NR)}
-			for j, a := range s.op.Args {
-				n, known := a.Number()
-				c.Args[j] = seccomp.Arg{Known: known, Value: n}
-			}
-			if c.Name == "" {
-				c.Name = strconv.Itoa(int(s.op.NR))
-			}
-			calls = append(calls, c)
+	loaded := 0
+	policies := p.cfg.filters()
+	for at := range p.final.steps {
+		s := &p.final.steps[at]
+		if s.stage != StageSeccomp || s.op.NR != unix.SYS_SECCOMP {
+			continue
 		}
-		under = under || s.stage == StageSeccomp
+		f := compileFilter(policies[loaded])
+		loaded++
+		if err := seccomp.Preflight(f.program, p.callsAfter(at, f.program.Native)); err != nil {
+			p.final.fail(StageSeccomp, s.index, s.object, &badFilter{err})
+			return
+		}
 	}
-	if err := seccomp.Preflight(f.program, calls); err != nil {
-		p.final.fail(StageSeccomp, -1, "", &badFilter{err})
+}
+
+// callsAfter lists the system calls of the last batch after a step.
+func (p *plan) callsAfter(at int, native seccomp.Arch) []seccomp.Call {
+	var calls []seccomp.Call
+	for i := range p.final.steps[at+1:] {
+		s := &p.final.steps[at+1+i]
+		if s.op.NR > 0xffff {
+			continue
+		}
+		c := seccomp.Call{Stage: string(s.stage), Name: seccomp.CallName(native, s.op.NR)}
+		for j, a := range s.op.Args {
+			n, known := a.Number()
+			c.Args[j] = seccomp.Arg{Known: known, Value: n}
+		}
+		if c.Name == "" {
+			c.Name = strconv.Itoa(int(s.op.NR))
+		}
+		calls = append(calls, c)
 	}
+	return calls
 }
 
 // badFilter is a policy that cannot be used; it matches EINVAL and its cause.

@@ -27,6 +27,7 @@ func (c *Config) Validate() error {
 	c.validateNetwork(v)
 	c.validateLandlock(v)
 	c.validateIdentity(v)
+	c.validateFilters(v)
 	return v.err()
 }
 

@@ -98,7 +98,9 @@ func newWorkload(l *Launcher, p *plan) *Workload {
 	}
 }
 
-func (w *Workload) needsHost() bool { return len(w.plan.first)+len(w.plan.host) > 0 }
+func (w *Workload) needsHost() bool {
+	return len(w.plan.first)+len(w.plan.host) > 0 || w.plan.listener >= 0
+}
 
 // launch sends the first batch to the agent.
 func (w *Workload) launch(list steps, execEvent bool) error {
@@ -308,6 +310,9 @@ func (w *Workload) Proceed(ctx context.Context) error {
 		return err
 	}
 	if err := w.send(w.plan.final.steps); err != nil {
+		return err
+	}
+	if err := w.handListener(ctx); err != nil {
 		return err
 	}
 	return w.awaitRunning(ctx)

@@ -77,7 +77,7 @@ func (r *reader) rest() []byte { b := r.b; r.b = nil; return b[:min(len(b), 4096
 
 func (a *Agent) inArena(off uint64) bool { return off < arenaSize && off%8 == 0 }
 
-var harmless = []uint32{unix.SYS_GETPID, unix.SYS_GETUID, unix.SYS_SCHED_YIELD, unix.SYS_UMASK, OpEqual, OpStore32, OpClone, OpWritePID, 0x1ffff}
+var harmless = []uint32{unix.SYS_GETPID, unix.SYS_GETUID, unix.SYS_SCHED_YIELD, unix.SYS_UMASK, OpEqual, OpStore32, OpClone, OpWritePID, OpWait, 0x1ffff}
 
 // damaged sends a launch of harmless operations and changes words of it.
 func (a *Agent) damaged(t *testing.T, r *reader, later bool) {

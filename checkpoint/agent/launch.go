@@ -3,6 +3,7 @@ package agent
 import (
 	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -37,6 +38,8 @@ type Launch struct {
 	over    atomic.Bool
 	begun   time.Time
 	spun    atomic.Bool // once is enough, for one waiter
+
+	memMu sync.Mutex // held while mem is given back, or used by who is not told of the end
 }
 
 // Launch sends spec to the agent. onEvent is called for every event in the
@@ -171,6 +174,26 @@ func (l *Launch) Result(i int) (int64, bool) {
 	return p.result, atomic.LoadUint32(&p.done) != 0
 }
 
+// Await is [Launch.Result] for who is not called by the agent's events: it
+// answers false also once the launch is over.
+func (l *Launch) Await(i int) (int64, bool) {
+	l.memMu.Lock()
+	defer l.memMu.Unlock()
+	if l.over.Load() {
+		return 0, false
+	}
+	return l.Result(i)
+}
+
+// Pass ends an operation OpWait of the current batch.
+func (l *Launch) Pass(i int) {
+	l.memMu.Lock()
+	defer l.memMu.Unlock()
+	if !l.over.Load() && i >= 0 && i < int(l.mem.nops) {
+		atomic.StoreUint64(&l.agent.arena.opAt(int(l.mem.ops) + i*opSize).args[0], 1)
+	}
+}
+
 func (l *Launch) handle(ev *Event, fd int) {
 	last := ev.Kind == Refused || ev.Kind == Exited && ev.Flags&Held == 0
 	l.onEvent(ev, fd)
@@ -192,6 +215,8 @@ func (l *Launch) finish() {
 	if l.over.Swap(true) {
 		return
 	}
+	l.memMu.Lock()
+	defer l.memMu.Unlock()
 	l.agent.give(l)
 	for _, r := range l.regions {
 		l.agent.arena.release(r)

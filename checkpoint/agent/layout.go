@@ -18,6 +18,9 @@ const (
 	NumRegs = 128
 )
 
+// ControlFD is the number of the socket to the host in agent and child, close-on-exec.
+const ControlFD = 3
+
 // Registers that the agent fills. A launch's own descriptors begin at RegFD0;
 // from RegFree on registers are the plan's.
 const (
@@ -83,6 +86,7 @@ const (
 	OpWritePID = 0x10004
 	OpInit     = 0x10006
 	OpStatIs   = 0x10008
+	OpWait     = 0x10005
 )
 
 const opAnyErr = 1

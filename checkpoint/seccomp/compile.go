@@ -40,8 +40,6 @@ func (p *Policy) Validate() error {
 	action := func(rule int, field string, a Action, errnoRet *uint) {
 		_, known := kernelActions[a]
 		switch {
-		case a == ActNotify:
-			bad(rule, string(a), ErrNotSupported, "nobody would answer the notifications")
 		case !known:
 			bad(rule, field, ErrUnknownValue, fmt.Sprintf("action %q", a))
 		case errnoRet != nil && !a.takesErrno():
@@ -55,8 +53,8 @@ func (p *Policy) Validate() error {
 	action(-1, "defaultAction", p.DefaultAction, p.DefaultErrnoRet)
 	for _, f := range p.Flags {
 		switch {
-		case f == FlagWaitKillable:
-			bad(-1, string(f), ErrNotSupported, "it needs a listener")
+		case f == FlagWaitKillable && !p.Listens():
+			bad(-1, string(f), ErrInvalid, "it needs a listener: a rule with "+string(ActNotify))
 		case flagBits[f] == 0:
 			bad(-1, string(f), ErrUnknownValue, "no such flag")
 		}
@@ -81,6 +79,22 @@ func (p *Policy) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// flags are the policy's for seccomp(2). With a listener the call answers its
+// descriptor, so a failure of TSYNC must be told in another way than by the
+// number of a thread (seccomp_set_mode_filter, kernel/seccomp.c).
+func (p *Policy) flags() (bits uint32) {
+	for _, f := range p.Flags {
+		bits |= flagBits[f]
+	}
+	if p.Listens() {
+		bits |= flagBits[FlagNewListener]
+		if bits&flagBits[FlagTSync] != 0 {
+			bits |= flagBits[FlagTSyncESRCH]
+		}
+	}
+	return bits
 }
 
 // returnValue is what a filter returns for an action.
@@ -110,9 +124,7 @@ func (p *Policy) Compile(o Options) (*Program, error) {
 		o.Native = NativeArch()
 	}
 	prog := &Program{Native: o.Native}
-	for _, f := range p.Flags {
-		prog.Flags |= flagBits[f]
-	}
+	prog.Flags = p.flags()
 	targets, err := p.targets(o, prog)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,10 @@
 package seccomp
 
-import "github.com/holdshort/holdshort/internal/cbpf"
+import (
+	"slices"
+
+	"github.com/holdshort/holdshort/internal/cbpf"
+)
 
 // Policy is a seccomp policy with the fields and JSON names of the OCI
 // runtime-spec's linux.seccomp object, which decodes into it as it is.
@@ -33,7 +37,8 @@ type Condition struct {
 // Action is an OCI action name.
 type Action string
 
-// The actions. ActNotify is refused by Compile: nobody would answer.
+// The actions. ActNotify gives the filter a listener; who loads it must see to
+// it that somebody answers.
 const (
 	ActKill        Action = "SCMP_ACT_KILL" // the thread: libseccomp's historical meaning
 	ActKillProcess Action = "SCMP_ACT_KILL_PROCESS"
@@ -49,6 +54,7 @@ const (
 var kernelActions = map[Action]cbpf.Action{
 	ActKill: cbpf.KillThread, ActKillProcess: cbpf.KillProcess, ActKillThread: cbpf.KillThread,
 	ActTrap: cbpf.Trap, ActErrno: cbpf.Errno, ActTrace: cbpf.Trace, ActAllow: cbpf.Allow, ActLog: cbpf.Log,
+	ActNotify: cbpf.UserNotify,
 }
 
 // takesErrno reports whether the action uses errnoRet. The runtime-spec wants an
@@ -77,16 +83,28 @@ var operators = map[Operator]bool{
 // Flag is an OCI name of a flag of seccomp(2).
 type Flag string
 
-// The flags. FlagWaitKillable only makes sense with a listener and is refused.
+// The flags, by the version of Linux that brought them. FlagWaitKillable needs
+// a listener, which FlagNewListener asks for, and so does ActNotify.
 const (
-	FlagTSync        Flag = "SECCOMP_FILTER_FLAG_TSYNC"
-	FlagLog          Flag = "SECCOMP_FILTER_FLAG_LOG"
-	FlagSpecAllow    Flag = "SECCOMP_FILTER_FLAG_SPEC_ALLOW"
-	FlagWaitKillable Flag = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"
+	FlagTSync        Flag = "SECCOMP_FILTER_FLAG_TSYNC"              // 3.17
+	FlagLog          Flag = "SECCOMP_FILTER_FLAG_LOG"                // 4.14
+	FlagSpecAllow    Flag = "SECCOMP_FILTER_FLAG_SPEC_ALLOW"         // 4.17
+	FlagNewListener  Flag = "SECCOMP_FILTER_FLAG_NEW_LISTENER"       // 5.0
+	FlagTSyncESRCH   Flag = "SECCOMP_FILTER_FLAG_TSYNC_ESRCH"        // 5.7
+	FlagWaitKillable Flag = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" // 5.19
 )
 
 // flagBits are the values of linux/seccomp.h.
-var flagBits = map[Flag]uint32{FlagTSync: 1 << 0, FlagLog: 1 << 1, FlagSpecAllow: 1 << 2}
+var flagBits = map[Flag]uint32{
+	FlagTSync: 1 << 0, FlagLog: 1 << 1, FlagSpecAllow: 1 << 2, FlagNewListener: 1 << 3, FlagTSyncESRCH: 1 << 4, FlagWaitKillable: 1 << 5,
+}
+
+// Listens reports whether the policy's filter has a listener: one of its
+// actions is ActNotify, or it is asked for by a flag.
+func (p *Policy) Listens() bool {
+	return p.DefaultAction == ActNotify || slices.Contains(p.Flags, FlagNewListener) ||
+		slices.ContainsFunc(p.Syscalls, func(r Rule) bool { return r.Action == ActNotify })
+}
 
 // Dialect says how rules that overlap are read; see the package comment.
 type Dialect string

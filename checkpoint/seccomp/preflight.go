@@ -26,8 +26,11 @@ type Call struct {
 // the arguments which are not known lead to, strongest first.
 type Effect []cbpf.Decision
 
-// passes reports whether a decision lets the call run.
-func passes(d cbpf.Decision) bool { return d.Action == cbpf.Allow || d.Action == cbpf.Log }
+// passes reports whether a decision lets the call run, or leaves that to who
+// answers the notifications.
+func passes(d cbpf.Decision) bool {
+	return d.Action == cbpf.Allow || d.Action == cbpf.Log || d.Action == cbpf.UserNotify
+}
 
 // Blocked reports whether no value of the unknown arguments lets the call run.
 func (e Effect) Blocked() bool { return !slices.ContainsFunc(e, passes) }

@@ -165,12 +165,12 @@ func TestCompileRefuses(t *testing.T) {
 		in   string // part of the text of the error
 	}{
 		"misspelt call":   {`{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["read"],"action":"SCMP_ACT_LOG"},{"names":["exceve"],"action":"SCMP_ACT_ERRNO"}]}`, ErrUnknownCall, `syscalls[1] "exceve": unknown system call: did you mean "execve"?`},
-		"notify":          {`{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["read"],"action":"SCMP_ACT_NOTIFY"}]}`, ErrNotSupported, "nobody would answer"},
+		"notify an errno": {`{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["read"],"action":"SCMP_ACT_NOTIFY","errnoRet":1}]}`, ErrInvalid, "takes no errnoRet"},
 		"no action":       {`{}`, ErrUnknownValue, "defaultAction"},
 		"odd action":      {`{"defaultAction":"SCMP_ACT_FOO"}`, ErrUnknownValue, "SCMP_ACT_FOO"},
 		"odd arch":        {`{"defaultAction":"SCMP_ACT_ALLOW","architectures":["SCMP_ARCH_Z80"]}`, ErrUnknownArch, "Z80"},
 		"arch not here":   {`{"defaultAction":"SCMP_ACT_ALLOW","architectures":["SCMP_ARCH_S390X"]}`, ErrNotSupported, "S390X"},
-		"wait killable":   {`{"defaultAction":"SCMP_ACT_ALLOW","flags":["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]}`, ErrNotSupported, "listener"},
+		"wait killable":   {`{"defaultAction":"SCMP_ACT_ALLOW","flags":["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]}`, ErrInvalid, "listener"},
 		"odd flag":        {`{"defaultAction":"SCMP_ACT_ALLOW","flags":["FOO"]}`, ErrUnknownValue, "FOO"},
 		"odd operator":    {`{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["read"],"action":"SCMP_ACT_LOG","args":[{"index":0,"op":"EQ"}]}]}`, ErrUnknownValue, "EQ"},
 		"seventh arg":     {`{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["read"],"action":"SCMP_ACT_LOG","args":[{"index":6,"op":"SCMP_CMP_EQ"}]}]}`, ErrInvalid, "argument 6"},

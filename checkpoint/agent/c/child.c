@@ -78,6 +78,27 @@ static s64 stat_is(const u64 *a)
 	return -(s64)(a[5] & 0xfff);
 }
 
+/*
+ * wait_host holds the child right after a seccomp filter was loaded, until the
+ * host has taken the listener out of it. The filter may forbid everything but
+ * execve, so there is no system call in here. Agent or host end a child whose
+ * other side has died; the bound is for the death of both.
+ */
+static s64 wait_host(struct launch *l, struct op *o)
+{
+	u64 start = ticks(), most = o->args[1];
+
+	while (!__atomic_load_n(&o->args[0], __ATOMIC_ACQUIRE)) {
+		if (ticks() - start > most) {
+			l->err = ETIMEDOUT;
+			store(&l->state, ST_FAILED);
+			__builtin_trap(); /* exit_group may be forbidden too */
+		}
+		relax();
+	}
+	return 0;
+}
+
 /* do_op runs one operation; it answers as a system call does. */
 static s64 do_op(struct launch *l, struct self *me, struct op *o, u64 *r)
 {
@@ -97,6 +118,8 @@ static s64 do_op(struct launch *l, struct self *me, struct op *o, u64 *r)
 		return 0;
 	case OP_INIT:
 		return start_init(l, me, a[0], a[1]);
+	case OP_WAIT:
+		return wait_host(l, o);
 	case OP_EQUAL:
 		return a[0] == a[1] ? 0 : -(s64)(a[2] & 0xfff);
 	case OP_STAT_IS:
@@ -129,7 +152,7 @@ __attribute__((noreturn)) void child(struct launch *l, struct self *me, u64 *r)
 				store(&l->state, ST_EXECING);
 			s64 res = do_op(l, me, o, r);
 			o->result = res;
-			o->done = 1;
+			store(&o->done, 1); /* and with it the result */
 			if (res < 0 && res > -4096) {
 				if (!(o->flags & OPF_ANYERR) && -res != o->accept)
 					die(l, (s32)-res);
