@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -34,6 +35,11 @@ func Config(req *request.Request, host Host) (*checkpoint.Config, error) {
 		p, err := seccompPolicy(s)
 		t.fail("linux.seccomp", err)
 		t.cfg.Seccomp = p
+	}
+	for i, s := range req.Ext.Seccomp {
+		p, err := seccompPolicy(s)
+		t.fail("holdshort.seccomp["+strconv.Itoa(i)+"]", err)
+		t.cfg.Filters = append(t.cfg.Filters, p)
 	}
 	if err := errors.Join(t.errs...); err != nil {
 		return nil, err

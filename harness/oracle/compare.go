@@ -211,26 +211,29 @@ type verdictOnFilter struct {
 	why     string
 }
 
-// filtered judges the stack of seccomp filters: the newest must do what was
-// asked for, on top of exactly those that the caller has.
+// filtered judges the stack of seccomp filters: those that were asked for, in
+// their order, each by what it does, on top of exactly those that the caller
+// has.
 func (e *Expectation) filtered(got *posture.Posture) (Outcome, string) {
 	before, ok := e.want.Seccomp.Filters.Get()
 	if !ok {
 		return Unobservable, "the caller's filters are not known"
 	}
 	after, _ := got.Seccomp.Filters.Get()
+	added, asked := len(after)-len(before), len(e.filters)
 	switch {
-	case len(after) == len(before):
+	case added == 0:
 		return Ignored, "no filter was added"
-	case len(after) < len(before):
+	case added < 0:
 		return Weaker, fmt.Sprintf("%d filters, the caller has %d", len(after), len(before))
-	case len(after) > len(before)+1:
-		return Stronger, fmt.Sprintf("%d filters were added, not one", len(after)-len(before))
+	case added < asked:
+		return Weaker, fmt.Sprintf("%d of %d filters were added", added, asked)
+	case added > asked:
+		return Stronger, fmt.Sprintf("%d filters were added, not %d", added, asked)
 	}
-	if !equalFilters(before, after[1:]) {
-		return Leaked, "the caller's own filters are not beneath it"
+	if !equalFilters(before, after[added:]) {
+		return Leaked, "the caller's own filters are not beneath"
 	}
-	f := &after[0]
 	for i := range after {
 		if len(after[i].Instructions) == 0 {
 			return Unobservable, "filter " + strconv.Itoa(i) + ": " + after[i].InstructionsLost
@@ -239,13 +242,28 @@ func (e *Expectation) filtered(got *posture.Posture) (Outcome, string) {
 	if e.feat.Seccomp == nil {
 		return Unobservable, "there is no judge for filters"
 	}
-	if v := e.judged.last.Load(); v != nil && equalFilter(&v.filter, f) {
+	worst, why := Equal, ""
+	for i := range e.filters {
+		o, w := e.filter(i, &after[i])
+		if asked > 1 && w != "" {
+			w = fmt.Sprintf("filter %d of %d: %s", asked-i, asked, w)
+		}
+		if gravity(o) > gravity(worst) {
+			worst, why = o, w
+		}
+	}
+	return worst, why
+}
+
+// filter judges one of the filters that were asked for.
+func (e *Expectation) filter(i int, f *posture.Filter) (Outcome, string) {
+	if v := e.judged[i].last.Load(); v != nil && equalFilter(&v.filter, f) {
 		return v.outcome, v.why
 	}
 	v := &verdictOnFilter{filter: *f}
 	v.filter.Instructions = slices.Clone(f.Instructions)
-	v.outcome, v.why = e.feat.Seccomp.JudgeFilter(e.newest, f)
-	e.judged.last.Store(v)
+	v.outcome, v.why = e.feat.Seccomp.JudgeFilter(e.filters[i], f)
+	e.judged[i].last.Store(v)
 	return v.outcome, v.why
 }
 
@@ -257,7 +275,10 @@ func (e *Expectation) Want(f Field) any {
 	case isFresh, isMirror:
 		return map[string]any{"new": true, "not": f.Value(e.caller)}
 	case isFiltered:
-		return map[string]any{"policy": e.newest, "on_top_of": f.Value(e.caller)}
+		if len(e.filters) == 1 {
+			return map[string]any{"policy": e.filters[0], "on_top_of": f.Value(e.caller)}
+		}
+		return map[string]any{"policies": e.filters, "on_top_of": f.Value(e.caller)}
 	case isWithin:
 		return map[string]any{"within": f.Value(&e.want)}
 	case isAtLeast:

@@ -28,10 +28,10 @@ type plan struct {
 	insideGID    uint32
 	insideGroups []uint32
 	idsFromFacts bool
-	newest       *specs.LinuxSeccomp
-	rlimitsAsked uint32 // if not 0, only these limits have a wanted value
+	filters      []*specs.LinuxSeccomp // asked for, newest first
+	rlimitsAsked uint32                // if not 0, only these limits have a wanted value
 	beyond       []Beyond
-	judged       judged
+	judged       []judged // of each of them
 }
 
 // Reasons for a wanted value to be unknown.

@@ -371,7 +371,9 @@ func (b *builder) specFlags() {
 		flags = speculate(flags, &b.r.Ext.Speculation)
 	}
 	put(b, SpecFlags, at, flags, class, src)
-	if s := b.l.Seccomp; s != nil && !slices.Contains(s.Flags, "SECCOMP_FILTER_FLAG_SPEC_ALLOW") {
-		b.e.rules[SpecFlags].pred = isAtLeast
+	for _, s := range filters(b.r) {
+		if !slices.Contains(s.Flags, "SECCOMP_FILTER_FLAG_SPEC_ALLOW") {
+			b.e.rules[SpecFlags].pred = isAtLeast
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/holdshort/holdshort/harness/request"
@@ -8,20 +9,35 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
+// filters lists the filters that the request asks for, in the order in which
+// the launcher loads them: those of the extension, then linux.seccomp.
+func filters(r *request.Request) []*specs.LinuxSeccomp {
+	all := r.Ext.Seccomp
+	if s := r.Linux().Seccomp; s != nil {
+		all = append(slices.Clip(all), s)
+	}
+	return all
+}
+
 func (b *builder) seccomp() {
-	s := b.l.Seccomp
-	if s == nil {
+	asked := filters(b.r)
+	if len(asked) == 0 {
 		return
 	}
-	const src = "linux.seccomp"
+	src := "linux.seccomp"
+	if b.l.Seccomp == nil {
+		src = "holdshort.seccomp"
+	}
 	w := &b.w.Seccomp
 	put(b, SeccompMode, &w.Mode, 2, Requested, src)
 	if n, ok := b.c.Seccomp.Count.Get(); ok {
-		put(b, SeccompCount, &w.Count, n+1, Requested, src)
+		put(b, SeccompCount, &w.Count, n+uint32(len(asked)), Requested, src)
 	} else {
 		b.puzzle(SeccompCount, Requested, src, "the caller's filters were not counted")
 	}
-	b.e.newest = s
+	b.e.filters = slices.Clone(asked)
+	slices.Reverse(b.e.filters) // newest first, as a posture has them
+	b.e.judged = make([]judged, len(asked))
 	if n, ok := b.c.Seccomp.Count.Get(); ok && n == 0 && !w.Filters.IsKnown() {
 		w.Filters = posture.Known[[]posture.Filter](nil) // nothing to read
 	}

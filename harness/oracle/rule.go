@@ -48,7 +48,7 @@ const (
 	isMirror             // fresh, and the same as another field
 	isWithin             // a mask with nothing beyond the wanted one
 	isAtLeast            // a mask with at least the wanted bits
-	isFiltered           // seccomp: one filter on top of the caller's
+	isFiltered           // seccomp: the filters asked for on top of the caller's
 	isTable              // the table of open files
 	isAllowed            // a mask that may be smaller than the wanted one
 )

@@ -170,14 +170,33 @@ func (j *filterPolicy) flags(added []posture.Filter) []SeccompDifference {
 		case log && !f.Log:
 			out = append(out, wholeChain(Weaker, "flag LOG", "none", "")...)
 		}
-		if f.HasNotifier {
+		switch listens := j.listens(); {
+		case f.HasNotifier && !listens:
 			out = append(out, wholeChain(Leaked, "no listener", "a listener", "")...)
+		case !f.HasNotifier && listens:
+			out = append(out, wholeChain(Weaker, "a listener", "none", "its notified calls get ENOSYS")...)
 		}
-		if f.WaitKillable {
+		switch killable := slices.Contains(j.policy.Flags, seccomp.FlagWaitKillable); {
+		case f.WaitKillable && !killable:
 			out = append(out, wholeChain(Leaked, "no flag WAIT_KILLABLE_RECV", "WAIT_KILLABLE_RECV", "")...)
+		case !f.WaitKillable && killable:
+			out = append(out, wholeChain(Weaker, "flag WAIT_KILLABLE_RECV", "none", "")...)
 		}
 	}
 	return out
+}
+
+// listens: the policy asks for a listener, by an action or by a flag.
+func (j *filterPolicy) listens() bool {
+	if slices.Contains(j.policy.Flags, seccomp.FlagNewListener) || j.policy.DefaultAction == seccomp.ActNotify {
+		return true
+	}
+	for i := range j.policy.Syscalls {
+		if j.policy.Syscalls[i].Action == seccomp.ActNotify {
+			return true
+		}
+	}
+	return false
 }
 
 // outcomeOf orders two decisions; Equal if they do the same.

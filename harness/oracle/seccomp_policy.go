@@ -86,6 +86,8 @@ func wantedReturn(a seccomp.Action, errnoRet *uint) uint32 {
 		return uint32(cbpf.Errno) | data
 	case seccomp.ActTrace:
 		return uint32(cbpf.Trace) | data
+	case seccomp.ActNotify:
+		return uint32(cbpf.UserNotify)
 	case seccomp.ActLog:
 		return uint32(cbpf.Log)
 	}

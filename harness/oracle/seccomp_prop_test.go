@@ -22,7 +22,7 @@ var (
 func drawPolicy() *rapid.Generator[seccomp.Policy] {
 	value := rapid.OneOf(rapid.SampledFrom(seccompValues), rapid.Uint64())
 	action := rapid.SampledFrom([]seccomp.Action{
-		seccomp.ActKill, seccomp.ActKillProcess, seccomp.ActTrap, seccomp.ActErrno, seccomp.ActTrace, seccomp.ActAllow, seccomp.ActAllow, seccomp.ActLog,
+		seccomp.ActKill, seccomp.ActKillProcess, seccomp.ActTrap, seccomp.ActErrno, seccomp.ActTrace, seccomp.ActAllow, seccomp.ActAllow, seccomp.ActLog, seccomp.ActNotify,
 	})
 	cond := rapid.Custom(func(t *rapid.T) seccomp.Condition {
 		return seccomp.Condition{
@@ -61,6 +61,13 @@ func installed(prog []cbpf.Instruction) posture.Filter {
 	return f
 }
 
+// loaded is what the kernel keeps of a program and of the flags it came with.
+func loaded(p *seccomp.Program) posture.Filter {
+	f := installed(p.Instructions)
+	f.Log, f.HasNotifier, f.WaitKillable = p.Flags&2 != 0, p.Flags&8 != 0, p.Flags&32 != 0
+	return f
+}
+
 // What the compiler makes of a policy is what the judge reads in it.
 func TestJudgeAcceptsTheCompiler(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -71,7 +78,7 @@ func TestJudgeAcceptsTheCompiler(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, d := range CheckSeccomp(&p, []posture.Filter{installed(prog.Instructions)}, SeccompOptions{Dialect: dialect, Native: native}) {
+		for _, d := range CheckSeccomp(&p, []posture.Filter{loaded(prog)}, SeccompOptions{Dialect: dialect, Native: native}) {
 			if d.Outcome != Unobservable {
 				t.Fatalf("%s\n%s", d, cbpf.Disassemble(prog.Instructions))
 			}
@@ -113,7 +120,8 @@ func TestJudgeFindsSabotage(t *testing.T) {
 		if cbpf.Validate(bad) != nil {
 			t.Skip("invalid")
 		}
-		diffs := CheckSeccomp(&p, []posture.Filter{installed(bad)}, SeccompOptions{Native: native})
+		f := loaded(&seccomp.Program{Instructions: bad, Flags: prog.Flags})
+		diffs := CheckSeccomp(&p, []posture.Filter{f}, SeccompOptions{Native: native})
 		observable := true
 		for _, d := range diffs {
 			if d.Outcome == Unobservable {

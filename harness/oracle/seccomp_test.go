@@ -28,7 +28,7 @@ func filterOf(t testing.TB, text string) posture.Filter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return installed(prog.Instructions)
+	return loaded(prog)
 }
 
 const denyPtrace = `{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["ptrace"],"action":"SCMP_ACT_ERRNO"}]}`
@@ -49,6 +49,12 @@ func TestCheckSeccomp(t *testing.T) {
 	logged.Log = true
 	listening := good
 	listening.HasNotifier = true
+	const notifyMkdir = `{"defaultAction":"SCMP_ACT_ALLOW","flags":["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"],"syscalls":[{"names":["mkdir"],"action":"SCMP_ACT_NOTIFY"}]}`
+	notifies, notifier := seccompFrom(t, notifyMkdir), filterOf(t, notifyMkdir)
+	deaf, patient, other := notifier, notifier, filterOf(t, strings.Replace(notifyMkdir, "mkdir", "rmdir", 1))
+	deaf.HasNotifier, patient.WaitKillable = false, false
+	killable := good
+	killable.WaitKillable = true
 	for name, c := range map[string]struct {
 		policy   *seccomp.Policy
 		observed []posture.Filter
@@ -72,6 +78,11 @@ func TestCheckSeccomp(t *testing.T) {
 		"all killed":              {policy, []posture.Filter{raw(ret(cbpf.KillProcess))}, nil, Stronger, "got kill_process"},
 		"flag LOG not asked for":  {policy, []posture.Filter{logged}, nil, Stronger, "LOG"},
 		"a listener":              {policy, []posture.Filter{listening}, nil, Leaked, "listener"},
+		"notifies":                {notifies, []posture.Filter{notifier}, nil, Equal, ""},
+		"no listener":             {notifies, []posture.Filter{deaf}, nil, Weaker, "want a listener, got none"},
+		"interruptible":           {notifies, []posture.Filter{patient}, nil, Weaker, "WAIT_KILLABLE_RECV"},
+		"killable unasked":        {policy, []posture.Filter{killable}, nil, Leaked, "WAIT_KILLABLE_RECV"},
+		"notifies of another":     {notifies, []posture.Filter{other}, nil, Weaker, "mkdir(83): want notify, got allow"},
 		"two that add up":         {policy, []posture.Filter{good, raw(ret(cbpf.Allow))}, nil, Equal, ""},
 		"two, one too strong":     {policy, []posture.Filter{good, raw(ret(cbpf.Trap))}, nil, Stronger, "trap"},
 		"other errno": {

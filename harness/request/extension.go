@@ -78,6 +78,10 @@ type Extension struct {
 	// IgnoreSignals and BlockSignals hold from the first instruction.
 	IgnoreSignals []Signal `json:"ignoreSignals,omitempty"`
 	BlockSignals  []Signal `json:"blockSignals,omitempty"`
+	// Seccomp are further filters, as linux.seccomp. They are loaded before
+	// that one, in this order, so each is beneath the next and linux.seccomp
+	// is on top; the strictest of all decides on a call.
+	Seccomp []*specs.LinuxSeccomp `json:"seccomp,omitempty"`
 	// Landlock is enforced after no_new_privs and before linux.seccomp.
 	Landlock *landlock.Policy `json:"landlock,omitempty"`
 
