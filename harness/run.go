@@ -141,6 +141,13 @@ func (r *Runner) Run(ctx context.Context, req *request.Request, opts *checkpoint
 		opts = &o
 	}
 	run := &launch{r: r, req: req, cfg: cfg, opts: opts, asked: *opts}
+	if path := engine.ListenerPath(req); path != "" && opts.Notify == nil {
+		o := *opts
+		o.Notify = func(w *checkpoint.Workload, listener *os.File) error {
+			return engine.SendListener(req, w.HostPID(), listener)
+		}
+		opts, run.opts = &o, &o
+	}
 	run.meta = Meta{Kernel: r.machine.release, Engine: "native", Workload: Workload{Argv: req.Process().Args}}
 	run.launched = cfg
 	if r.tamper != nil {

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"os"
 	"slices"
 	"testing"
 
@@ -150,4 +151,86 @@ func TestSabotageFilterStack(t *testing.T) {
 			(&sabotage{want: b.want}).judge(t, &bent)
 		})
 	}
+}
+
+// answered is a request with a filter that notifies; nothing that the workload
+// does is notified of. Its listener is kept until the end of the test.
+func answered(t *testing.T) *checkpoint.Options {
+	t.Helper()
+	return &checkpoint.Options{Notify: func(_ *checkpoint.Workload, f *os.File) error {
+		t.Cleanup(func() { f.Close() })
+		return nil
+	}}
+}
+
+// TestSabotageListener plants faults in filters that notify.
+func TestSabotageListener(t *testing.T) {
+	weaker := finds{"seccomp.filters": oracle.Weaker}
+	notifies := func(_ *testing.T, q *request.Request) {
+		q.Spec.Process.NoNewPrivileges = true
+		q.Spec.Linux.Seccomp = &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{{Names: []string{"mount"}, Action: specs.ActNotify}}}
+	}
+	killable := func(t *testing.T, q *request.Request) {
+		t.Helper()
+		notifies(t, q)
+		q.Spec.Linux.Seccomp.Flags = []specs.LinuxSeccompFlag{specs.LinuxSeccompFlagWaitKillableRecv}
+	}
+	plain := func(_ *testing.T, q *request.Request) {
+		q.Spec.Process.NoNewPrivileges = true
+		q.Spec.Linux.Seccomp = &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{{Names: []string{"mount"}, Action: specs.ActErrno}}}
+	}
+	policy := func(f func(p *seccomp.Policy)) func(*checkpoint.Config, *checkpoint.Options) {
+		return config(func(c *checkpoint.Config) { f(c.Seccomp) })
+	}
+	needKillable := func(t *testing.T, r *Runner) string {
+		t.Helper()
+		q := request.New("/bin/true")
+		killable(t, q)
+		r.tamper, r.parked = nil, nil
+		if c, err := r.Run(bg, q, answered(t)); err != nil || c.Verdict == Unknown {
+			return "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, since Linux 5.19"
+		}
+		return ""
+	}
+	table(t, []sabotage{
+		{name: "no listener", ask: notifies, opts: answered, tamper: policy(func(p *seccomp.Policy) { p.Syscalls[0].Action = seccomp.ActErrno }), want: weaker},
+		{name: "given up", ask: notifies, opts: answered, tamper: func(_ *checkpoint.Config, o *checkpoint.Options) {
+			o.Notify = func(_ *checkpoint.Workload, f *os.File) error { return f.Close() }
+		}, want: finds{"seccomp.filters": oracle.Late}}, // the child's own copy goes when execve returns
+		{name: "of another call", ask: notifies, opts: answered, tamper: policy(func(p *seccomp.Policy) { p.Syscalls[0].Names = []string{"umount2"} }), want: weaker},
+		{name: "notified instead of refused", ask: plain, opts: answered, tamper: policy(func(p *seccomp.Policy) { p.Syscalls[0].Action = seccomp.ActNotify }), want: weaker},
+		{name: "unasked", ask: plain, opts: answered, tamper: policy(func(p *seccomp.Policy) { p.Flags = []seccomp.Flag{seccomp.FlagNewListener} }), want: finds{"seccomp.filters": oracle.Leaked}},
+		{name: "interruptible", need: needKillable, ask: killable, opts: answered, tamper: policy(func(p *seccomp.Policy) { p.Flags = nil }), want: weaker},
+		{name: "not logged", ask: func(t *testing.T, q *request.Request) {
+			t.Helper()
+			plain(t, q)
+			q.Spec.Linux.Seccomp.Flags = []specs.LinuxSeccompFlag{specs.LinuxSeccompFlagLog}
+		}, tamper: policy(func(p *seccomp.Policy) { p.Flags = nil }), want: weaker},
+	})
+}
+
+// TestSabotageFilters plants faults in a stack of filters.
+func TestSabotageFilters(t *testing.T) {
+	deny := func(call string) *specs.LinuxSeccomp {
+		return &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{{Names: []string{call}, Action: specs.ActErrno}}}
+	}
+	three := func(_ *testing.T, q *request.Request) {
+		q.Spec.Process.NoNewPrivileges = true
+		q.Spec.Linux.Seccomp = deny("ptrace")
+		q.Ext.Seccomp = []*specs.LinuxSeccomp{deny("mount"), deny("reboot")}
+	}
+	only := func(_ *testing.T, q *request.Request) {
+		q.Spec.Process.NoNewPrivileges = true
+		q.Ext.Seccomp = []*specs.LinuxSeccomp{deny("mount")}
+	}
+	table(t, []sabotage{
+		{name: "one missing", ask: three, tamper: config(func(c *checkpoint.Config) { c.Filters = c.Filters[:1] }), want: finds{"seccomp.filter_count": oracle.Weaker, "seccomp.filters": oracle.Weaker}},
+		{name: "the last missing", ask: three, tamper: config(func(c *checkpoint.Config) { c.Seccomp = nil }), want: finds{"seccomp.filter_count": oracle.Weaker, "seccomp.filters": oracle.Weaker}},
+		{name: "all missing", ask: three, tamper: config(func(c *checkpoint.Config) { c.Filters, c.Seccomp = nil, nil }), want: finds{"seccomp.mode": oracle.Ignored, "seccomp.filter_count": oracle.Ignored, "seccomp.filters": oracle.Ignored}},
+		{name: "one more", ask: three, tamper: config(func(c *checkpoint.Config) { c.Filters = append(c.Filters, c.Filters[0]) }), want: finds{"seccomp.filter_count": oracle.Stronger, "seccomp.filters": oracle.Stronger}},
+		{name: "the first twice", ask: three, tamper: config(func(c *checkpoint.Config) { c.Filters[1] = c.Filters[0] }), want: finds{"seccomp.filters": oracle.Weaker}},
+		{name: "in another order", ask: three, tamper: config(func(c *checkpoint.Config) { c.Filters[0], c.Filters[1] = c.Filters[1], c.Filters[0] }), want: finds{"seccomp.filters": oracle.Weaker}},
+		{name: "alone/skipped", ask: only, tamper: config(func(c *checkpoint.Config) { c.Filters = nil }), want: finds{"seccomp.mode": oracle.Ignored, "seccomp.filter_count": oracle.Ignored, "seccomp.filters": oracle.Ignored}},
+		{name: "alone/another", ask: only, tamper: config(func(c *checkpoint.Config) { c.Filters[0].Syscalls = nil }), want: finds{"seccomp.filters": oracle.Weaker}},
+	})
 }

@@ -17,4 +17,12 @@ var privilege = []Constraint{
 		Config: []string{"Seccomp"}, Key: "linux.seccomp", Call: "seccomp SECCOMP_SET_MODE_FILTER", Proof: []string{"seccomp.mode", "seccomp.filter_count", "seccomp.filters"},
 		Note: "the installed instructions are read where the kernel keeps them (CONFIG_CHECKPOINT_RESTORE), and simulated against the policy",
 	},
+	{
+		Config: []string{"Filters"}, Key: "holdshort.seccomp", Call: "seccomp SECCOMP_SET_MODE_FILTER, once for each, before linux.seccomp", Proof: []string{"seccomp.filter_count", "seccomp.filters"},
+		Note: "each filter of the stack is compared with its own policy",
+	},
+	{
+		Config: []string{"Options.Notify"}, Key: "linux.seccomp.listenerPath, SCMP_ACT_NOTIFY", Call: "seccomp SECCOMP_FILTER_FLAG_NEW_LISTENER, pidfd_getfd", Proof: []string{"seccomp.filters"},
+		Note: "that the filter has a listener, not who answers; WAIT_KILLABLE_RECV: since 5.19",
+	},
 }
