@@ -17,12 +17,16 @@ func memoryCgroup(t *testing.T, limit string) Cgroup {
 	needRoot(t)
 	name := "holdshort-oom-" + strconv.Itoa(os.Getpid())
 	if _, err := os.Stat("/sys/fs/cgroup/memory/memory.limit_in_bytes"); err == nil {
-		return Cgroup{V1: map[string]string{"memory": filepath.Join("/sys/fs/cgroup/memory", name)}, Create: true,
-			Limits: []CgroupLimit{{"memory", "memory.limit_in_bytes", limit}}}
+		return Cgroup{
+			V1: map[string]string{"memory": filepath.Join("/sys/fs/cgroup/memory", name)}, Create: true,
+			Limits: []CgroupLimit{{"memory", "memory.limit_in_bytes", limit}},
+		}
 	}
 	if b, _ := os.ReadFile("/sys/fs/cgroup/cgroup.subtree_control"); strings.Contains(string(b), "memory") {
-		return Cgroup{V2: filepath.Join("/sys/fs/cgroup", name), Create: true,
-			Limits: []CgroupLimit{{File: "memory.max", Value: limit}, {File: "memory.swap.max", Value: "0"}}}
+		return Cgroup{
+			V2: filepath.Join("/sys/fs/cgroup", name), Create: true,
+			Limits: []CgroupLimit{{File: "memory.max", Value: limit}, {File: "memory.swap.max", Value: "0"}},
+		}
 	}
 	t.Skip("needs a memory controller")
 	return Cgroup{}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -18,7 +19,7 @@ import (
 func notifies(req *request.Request) *specs.LinuxSeccomp {
 	all := req.Ext.Seccomp
 	if s := req.Linux().Seccomp; s != nil {
-		all = append(all[:len(all):len(all)], s)
+		all = append(slices.Clip(all), s)
 	}
 	for _, s := range all {
 		if p, err := seccompPolicy(s); err == nil && p.Listens() {
