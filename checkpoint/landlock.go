@@ -89,6 +89,9 @@ func (p *plan) makeRulesets() {
 
 // mayBeMemfd reports a program that may be a descriptor of a memfd.
 func (p *plan) mayBeMemfd() bool {
+	if p.opts.Program != nil {
+		return true
+	}
 	for _, path := range p.cfg.Candidates() {
 		if strings.HasPrefix(path, "/proc/") || strings.HasPrefix(path, "/dev/fd/") {
 			return true

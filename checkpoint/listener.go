@@ -72,7 +72,8 @@ func (p *plan) beforeListener() {
 	}
 	// The child has the agent's end of the socket too, and would hide the
 	// agent's death from the host. A passed file may have the number by now.
-	if !slices.ContainsFunc(p.opts.Files, func(f PassedFile) bool { return f.Number == agent.ControlFD }) {
+	taken := slices.ContainsFunc(p.opts.Files, func(f PassedFile) bool { return f.Number == agent.ControlFD })
+	if !taken && p.opts.ProgramNumber != agent.ControlFD {
 		p.final.add(StageSeccomp, -1, "control socket", agent.Sys(unix.SYS_CLOSE, agent.N(agent.ControlFD)))
 	}
 	// Lets a host without privilege take the listener out of a child that has
