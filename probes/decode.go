@@ -40,6 +40,8 @@ type kernelFacts struct {
 	noLandlock   bool
 	landlockWhy  string // why there are no layers
 	wideMask     string // why an affinity mask cannot be read whole; empty if it can
+	// noMergeBit29: bit 29 of an mm's flags cannot be MMF_VM_MERGE_ANY.
+	noMergeBit29 bool
 }
 
 // splitBody copies b, an event's bytes after its head.
@@ -49,7 +51,9 @@ func splitBody(b []byte, withCode bool, k *kernelFacts) (*body, error) {
 	}
 	var e bpf.ProbesEvent
 	tail := readCore(b, &e)
-	n := int(e.Core.Nfiles)*fileIDSize + int(min(e.Core.Ngroups, maxGroups))*4 + int(e.Core.ArgsLen) + int(e.Core.EnvLen)
+	n := int(e.Core.Nfiles)*fileIDSize + int(min(e.Core.Ngroups, maxGroups))*4 +
+		extentSize*(longMap(e.Core.UidExtents)+longMap(e.Core.GidExtents)) +
+		layerSize*layers(&e) + int(e.Core.ArgsLen) + int(e.Core.EnvLen)
 	if n > len(tail) {
 		return nil, fmt.Errorf("event announces %d bytes of tail and has %d", n, len(tail))
 	}
@@ -107,6 +111,7 @@ func first(whys ...string) string {
 type builder struct {
 	e    *bpf.ProbesEvent
 	have bpf.ProbesHave
+	more bpf.ProbesMore
 }
 
 func (b builder) failed(f bpf.ProbesFailed) string {
@@ -126,24 +131,30 @@ func (b builder) lacks(h bpf.ProbesHave, why string) string {
 func (b builder) has(h bpf.ProbesHave) bool { return b.have&h != 0 }
 
 func build(e *bpf.ProbesEvent, tail []byte, o *body) *posture.Posture {
-	b := builder{e, bpf.ProbesHave(e.Core.Have)}
+	b := builder{e, bpf.ProbesHave(e.Core.Have), bpf.ProbesMore(e.Core.More)}
 	p := &posture.Posture{}
 	c := cursor{tail}
 	files := c.bytes(int(e.Core.Nfiles) * fileIDSize)
 	groups := c.bytes(int(min(e.Core.Ngroups, maxGroups)) * 4)
+	uidMap := c.bytes(extentSize * longMap(e.Core.UidExtents))
+	gidMap := c.bytes(extentSize * longMap(e.Core.GidExtents))
+	masks := c.bytes(layerSize * layers(e))
 	args := c.bytes(int(e.Core.ArgsLen))
 	env := c.bytes(int(e.Core.EnvLen))
-	b.namespaces(p)
+	b.namespaces(p, uidMap, gidMap)
 	b.credentials(p, groups)
 	b.seccomp(p, o)
 	b.task(p, o.k)
+	b.landlock(p, masks, o.k)
+	b.sched(p)
+	b.memory(p, o.k)
 	b.process(p)
 	b.files(p, files)
 	b.exec(p, args, env)
 	return p
 }
 
-func (b builder) namespaces(p *posture.Posture) {
+func (b builder) namespaces(p *posture.Posture, uidMap, gidMap []byte) {
 	k := &b.e.Core
 	ns := func(i int, why string) posture.Value[posture.Namespace] {
 		n := k.Ns[i]
@@ -166,30 +177,45 @@ func (b builder) namespaces(p *posture.Posture) {
 	p.UserNS.Parent = val(k.UsernsParent, fail)
 	p.UserNS.OwnerUID = val(k.UsernsOwner, fail)
 	p.UserNS.Setgroups = val(k.UsernsFlags&1 != 0, fail) // USERNS_SETGROUPS_ALLOWED
-	p.UserNS.UIDMap = idMap(k.UidExtents, fail, func(i int) posture.IDExtent {
+	p.UserNS.UIDMap = idMap(k.UidExtents, fail, uidMap, func(i int) posture.IDExtent {
 		return posture.IDExtent{Inside: k.UidMap[i].Inside, Host: k.UidMap[i].Host, Count: k.UidMap[i].Count}
 	})
-	p.UserNS.GIDMap = idMap(k.GidExtents, fail, func(i int) posture.IDExtent {
+	p.UserNS.GIDMap = idMap(k.GidExtents, fail, gidMap, func(i int) posture.IDExtent {
 		return posture.IDExtent{Inside: k.GidMap[i].Inside, Host: k.GidMap[i].Host, Count: k.GidMap[i].Count}
 	})
 }
 
-// idMap builds a map of n lines; line gives the i-th one.
-func idMap(n uint32, why string, line func(int) posture.IDExtent) posture.Value[[]posture.IDExtent] {
-	if n > maxExtents {
-		why = first(why, fmt.Sprintf("the map has %d lines, of which %d can be read", n, maxExtents))
-	}
+// idMap builds a map of n lines: from the core, whose i-th one line gives, or
+// from the tail if there are more than the core has room for.
+func idMap(n uint32, why string, tail []byte, line func(int) posture.IDExtent) posture.Value[[]posture.IDExtent] {
 	if why != "" {
 		return posture.Unreadable[[]posture.IDExtent](why)
 	}
 	list := make([]posture.IDExtent, n)
 	for i := range list {
-		list[i] = line(i)
+		if n <= maxExtents {
+			list[i] = line(i)
+			continue
+		}
+		c := cursor{tail[i*extentSize:]}
+		list[i] = posture.IDExtent{Inside: c.u32(), Host: c.u32(), Count: c.u32()}
 	}
 	return posture.Known(list)
 }
 
-const maxExtents = 16
+const (
+	maxExtents = 5   // in the core
+	maxLongMap = 340 // UID_GID_MAP_MAX_EXTENTS (include/linux/user_namespace.h)
+	extentSize = 12
+)
+
+// longMap is the number of lines that a map of n lines has in the tail.
+func longMap(n uint32) int {
+	if n <= maxExtents {
+		return 0
+	}
+	return int(min(n, maxLongMap))
+}
 
 func (b builder) credentials(p *posture.Posture, groups []byte) {
 	k := &b.e.Core
@@ -216,12 +242,14 @@ func (b builder) credentials(p *posture.Posture, groups []byte) {
 	p.Keyrings.Session = val(int32(k.KeySession), why)
 	p.Keyrings.Process = val(int32(k.KeyProcess), why)
 	p.Keyrings.Thread = val(int32(k.KeyThread), why)
+	p.Keyrings.SessionOwner = val(k.KeyOwner, why)
 }
 
 func (b builder) seccomp(p *posture.Posture, o *body) {
 	k := &b.e.Core
 	fail := b.failed(bpf.ProbesFailedFAIL_SECCOMP)
 	p.Seccomp.Mode = val(k.SeccompMode, fail)
+	p.Seccomp.Armed = val(b.is(bpf.ProbesMoreMORE_ARMED), first(b.without(bpf.ProbesMoreMORE_ARMED_KNOWN, whyConfig), fail))
 	p.Seccomp.Count = val(k.SeccompCount, first(b.lacks(bpf.ProbesHaveHAVE_FILTER_COUNT, whyConfig), fail))
 	if b.has(bpf.ProbesHaveHAVE_FILTER_MORE) {
 		fail = first(fail, fmt.Sprintf("more than %d filters are stacked", len(k.Filters)))
@@ -305,12 +333,6 @@ func (b builder) task(p *posture.Posture, facts *kernelFacts) {
 	p.Privilege.SessionID = val(k.Sessionid, audit)
 	p.Privilege.Dumpable = val(k.Dumpable, first(b.lacks(bpf.ProbesHaveHAVE_DUMPABLE, whyNoMM), b.failed(bpf.ProbesFailedFAIL_MM)))
 
-	why := first(b.lacks(bpf.ProbesHaveHAVE_LANDLOCK, first(facts.landlockWhy, whyFault)), b.failed(bpf.ProbesFailedFAIL_LANDLOCK))
-	if facts.noLandlock { // where there is no Landlock nobody is in a domain
-		why = ""
-	}
-	p.Landlock.Layers = val(k.LandlockLayers, why)
-
 	s := &p.Sched
 	s.Policy, s.Nice, s.RTPriority = val(k.Policy, fail), val(k.Nice, fail), val(k.RtPriority, fail)
 	s.ResetOnFork = val(b.has(bpf.ProbesHaveHAVE_RESET_ON_FORK), fail)
@@ -324,7 +346,7 @@ func (b builder) task(p *posture.Posture, facts *kernelFacts) {
 	for len(cpus) > 0 && cpus[len(cpus)-1] == 0 {
 		cpus = cpus[:len(cpus)-1]
 	}
-	why = fail
+	why := fail
 	if int(k.CpuWords) > len(k.Affinity) {
 		// The kernel is built for more CPUs than there is room for;
 		// bits beyond may be set unless the machine has fewer.
@@ -345,6 +367,7 @@ func (b builder) task(p *posture.Posture, facts *kernelFacts) {
 
 	fail = b.failed(bpf.ProbesFailedFAIL_CGROUP)
 	p.Cgroup.V2 = val(k.CgroupV2, fail)
+	p.Cgroup.Frozen = val(b.is(bpf.ProbesMoreMORE_FROZEN), first(b.without(bpf.ProbesMoreMORE_FROZEN_KNOWN, whyConfig), fail))
 	var v1 []posture.CgroupV1
 	for i := range k.CgroupV1 {
 		if k.V1Mask&(1<<i) != 0 {
@@ -368,6 +391,7 @@ func (b builder) process(p *posture.Posture) {
 	q.SessionLeader = val(b.has(bpf.ProbesHaveHAVE_SESSION_LEADER), fail)
 	q.Subreaper = val(b.has(bpf.ProbesHaveHAVE_SUBREAPER), fail)
 	q.TTY = val(posture.TTY{Major: k.TtyMajor, Minor: k.TtyMinor}, fail)
+	b.attached(q)
 }
 
 // userDev turns the kernel's dev_t (12 bits major, 20 bits minor) into the
@@ -385,6 +409,7 @@ func (b builder) files(p *posture.Posture, files []byte) {
 		first(fail, b.lacks(bpf.ProbesHaveHAVE_CWD_WALK, "the working directory lies too deep to follow it up to the root")))
 	f.RootIsMountRoot = val(b.has(bpf.ProbesHaveHAVE_ROOT_TOP), first(fail, b.lacks(bpf.ProbesHaveHAVE_NSPROXY, whyNoNS)))
 	f.RootReadOnly = val(b.has(bpf.ProbesHaveHAVE_ROOT_RO), fail)
+	f.RootPropagation = val(propagation(bpf.ProbesPropagation(k.Propagation)), fail)
 
 	list := posture.Files{Open: make([]posture.File, len(files)/fileIDSize), Truncated: k.FilesLost}
 	for i := range list.Open {

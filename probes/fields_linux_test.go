@@ -39,7 +39,11 @@ func TestMain(m *testing.M) {
 }
 
 // told is what a helper tells its test: what nobody else can read.
-type told struct{ Keyring int }
+type told struct {
+	Keyring int
+	Owner   string // of the keyring, as a user id
+	Memory  memorySays
+}
 
 // The filter of the strange helper: getcpu(2) gives ENOSYS, all else goes.
 var strangeFilter = []unix.SockFilter{
@@ -78,9 +82,13 @@ func helper(mode string) error {
 			step("subreaper", unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)),
 			step("bounding", unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_SYS_TIME, 0, 0, 0)),
 			step("securebits", unix.Prctl(unix.PR_SET_SECUREBITS, 1<<2|1<<3, 0, 0, 0)), // NO_SETUID_FIXUP, locked
+			step("mounts", unix.Mount("", "/", "", unix.MS_SLAVE, "")),
+			step("autogroup", ifThere(os.WriteFile("/proc/self/autogroup", []byte("3"), 0))),
+			step("memory", strangeMemory()),
 		); err != nil {
 			return err
 		}
+		t.Owner = strconv.Itoa(os.Getuid())
 		unix.Umask(0o137)
 		if _, _, errno := unix.Syscall(unix.SYS_PERSONALITY, 0x0040000, 0, 0); errno != 0 { // ADDR_NO_RANDOMIZE
 			return errno
@@ -106,6 +114,7 @@ func helper(mode string) error {
 			return err
 		}
 	}
+	t.Memory = askMemory()
 	b, err := json.Marshal(t)
 	if err != nil {
 		return err
@@ -369,8 +378,12 @@ func wantFromProc(t *testing.T, pid int, strange bool, says told) map[string]str
 	if strange {
 		want["seccomp.filters"] = "4 instructions"
 	}
-	want["landlock.layers"] = "0"
+	want["landlock.layers"], want["landlock.rules"], want["landlock.handled"] = "0", "0", "none"
+	want["seccomp.armed"] = strconv.FormatBool(status["Seccomp"] != "0")
 	wantCgroup(t, pid, want)
+	wantSched(t, pid, want)
+	wantMemory(t, pid, status, says.Memory, want)
+	wantAttached(t, says.Memory, want)
 	limits := strings.Split(procFile(t, pid, "limits"), "\n")
 	for i, name := range posture.RlimitNames {
 		// "Max cpu time   unlimited   unlimited   seconds", in RLIMIT order;
@@ -413,7 +426,10 @@ func wantFromProc(t *testing.T, pid int, strange bool, says told) map[string]str
 		want["sched.ioprio"] = "0x0" // ioprio_get computes one from nice
 	}
 	want["sched.timer_slack_ns"] = strings.TrimSpace(procFile(t, pid, "timerslack_ns"))
-	want["sched.core_cookie"] = "? (this kernel is built without it (CONFIG_SCHED_CORE))"
+	want["sched.core_cookie"] = "0"
+	if !hasMember(t, "task_struct", "core_cookie") {
+		want["sched.core_cookie"] = "? (this kernel is built without it (CONFIG_SCHED_CORE))"
+	}
 	for name, key := range map[string]string{"blocked": "SigBlk", "ignored": "SigIgn"} {
 		v, err := strconv.ParseUint(status[key], 16, 64)
 		if err != nil {
@@ -432,6 +448,11 @@ func wantFromProc(t *testing.T, pid int, strange bool, says told) map[string]str
 	want["files"] = wantFiles(t, pid)
 	want["keyrings.session"] = strconv.Itoa(says.Keyring)
 	want["keyrings.process"], want["keyrings.thread"] = "0", "0"
+	want["keyrings.session_owner"] = "0"
+	if says.Owner != "" {
+		want["keyrings.session_owner"] = says.Owner
+	}
+	want["fs.root_propagation"] = rootPropagation(t, pid)
 	want["exec.exe"] = statInode(t, dir+"exe").String()
 	want["exec.exe_nlink"] = "1"
 	want["exec.comm"] = strconv.Quote(strings.TrimSpace(procFile(t, pid, "comm")))

@@ -117,7 +117,7 @@ func ringSize(n int) int {
 }
 
 func newFacts() *kernelFacts {
-	f := &kernelFacts{}
+	f := &kernelFacts{noMergeBit29: mergeBitMoved()}
 	n := possibleCPUs()
 	if n > len(f.cpus)*64 {
 		f.wideMask = fmt.Sprintf("the machine may have %d CPUs, of which %d can be read", n, len(f.cpus)*64)

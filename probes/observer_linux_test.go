@@ -27,6 +27,8 @@ func skipUnsupported(t testing.TB, err error) {
 	t.Helper()
 	switch {
 	case err == nil:
+	case isVerifier(err): // which answers EACCES too
+		t.Fatal(err)
 	case errors.Is(err, ErrNotSupported):
 		t.Skipf("needs a kernel with BTF: %v", err)
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):

@@ -71,12 +71,17 @@ func readHead(b []byte) head {
 func readCore(b []byte, e *bpf.ProbesEvent) []byte {
 	k := &e.Core
 	c := cursor{b}
-	k.Failed, k.Have = c.u64(), c.u64()
+	k.Failed, k.Have, k.More = c.u64(), c.u64(), c.u64()
 	k.MonoSec, k.MonoNsec, k.BootSec, k.BootNsec = int64(c.u64()), int64(c.u64()), int64(c.u64()), int64(c.u64())
 	c.u64s(k.Caps[:])
 	c.u64s(k.Rlim[:])
 	c.u64s(k.Affinity[:])
 	k.TimerSlack, k.CoreCookie = c.u64(), c.u64()
+	k.DlRuntime, k.DlDeadline, k.DlPeriod = c.u64(), c.u64(), c.u64()
+	k.Autogroup = c.u64()
+	c.u64s(k.MemsAllowed[:])
+	c.u64s(k.PolicyNodes[:])
+	k.MmFlags, k.ShadowStack = c.u64(), c.u64()
 	k.Blocked, k.Ignored, k.Pending = c.u64(), c.u64(), c.u64()
 	k.CgroupV2 = c.u64()
 	c.u64s(k.CgroupV1[:])
@@ -107,19 +112,20 @@ func readCore(b []byte, e *bpf.ProbesEvent) []byte {
 	k.Securebits, k.Dumpable, k.Pdeathsig, k.Personality = c.u32(), c.u32(), c.u32(), c.u32()
 	k.Loginuid, k.Sessionid = c.u32(), c.u32()
 	k.SeccompMode, k.SeccompCount, k.Nfilters = c.u32(), c.u32(), c.u32()
-	k.LandlockLayers = c.u32()
+	k.LandlockLayers, k.LandlockRules = c.u32(), c.u32()
 	k.OomAdj, k.OomAdjMin = int32(c.u32()), int32(c.u32())
 	k.Policy, k.RtPriority, k.Ioprio, k.CpuWords = c.u32(), c.u32(), c.u32(), c.u32()
-	k.Nice = int32(c.u32())
+	k.Nice, k.AutogroupNice = int32(c.u32()), int32(c.u32())
+	k.UclampMin, k.UclampMax, k.Mempolicy = c.u32(), c.u32(), c.u32()
 	k.V1Mask = c.u32()
 	k.Pid, k.PidInside, k.Parent, k.Tracer = c.u32(), c.u32(), c.u32(), c.u32()
 	k.Session, k.Pgrp, k.Threads = c.u32(), c.u32(), c.u32()
 	k.TtyMajor, k.TtyMinor = c.u32(), c.u32()
-	k.Umask, k.RootDev, k.CwdDev, k.ExeDev, k.ExeNlink = c.u32(), c.u32(), c.u32(), c.u32(), c.u32()
-	k.KeySession, k.KeyProcess, k.KeyThread = c.u32(), c.u32(), c.u32()
+	k.Umask, k.Propagation, k.RootDev, k.CwdDev, k.ExeDev, k.ExeNlink = c.u32(), c.u32(), c.u32(), c.u32(), c.u32(), c.u32()
+	k.KeySession, k.KeyProcess, k.KeyThread, k.KeyOwner = c.u32(), c.u32(), c.u32(), c.u32()
 	k.TaskFlags = c.u32()
 	k.Nfiles, k.FilesLost = c.u32(), c.u32()
-	k.ArgsLen, k.EnvLen = c.u32(), c.u32()
+	k.ArgsLen, k.EnvLen, k.Unused = c.u32(), c.u32(), c.u32()
 	copy(k.Comm[:], c.bytes(len(k.Comm)))
 	copy(k.Hostname[:], c.bytes(len(k.Hostname)))
 	copy(k.Domainname[:], c.bytes(len(k.Domainname)))
@@ -127,4 +133,4 @@ func readCore(b []byte, e *bpf.ProbesEvent) []byte {
 }
 
 // coreSize is what readCore consumes.
-const coreSize = 1800
+const coreSize = 1688

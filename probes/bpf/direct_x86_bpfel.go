@@ -16,31 +16,33 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	DirectMapEvents          = "events"
-	DirectMapFreeSlots       = "free_slots"
-	DirectMapParents         = "parents"
-	DirectMapSlots           = "slots"
-	DirectMapWatches         = "watches"
-	DirectProgOnExec         = "on_exec"
-	DirectProgOnExit         = "on_exit"
-	DirectProgOnFault        = "on_fault"
-	DirectProgOnFaultEvent   = "on_fault_event"
-	DirectProgOnFork         = "on_fork"
-	DirectProgOnSysEnter     = "on_sys_enter"
-	DirectProgOnSysExit      = "on_sys_exit"
-	DirectVarCounters        = "counters"
-	DirectVarLandlockOffset  = "landlock_offset"
-	DirectVarObserverLevel   = "observer_level"
-	DirectVarObserverPidns   = "observer_pidns"
-	DirectVarUnusedAt        = "unused_at"
-	DirectVarUnusedEvent     = "unused_event"
-	DirectVarUnusedFailed    = "unused_failed"
-	DirectVarUnusedFileid    = "unused_fileid"
-	DirectVarUnusedHave      = "unused_have"
-	DirectVarUnusedHeadFlag  = "unused_head_flag"
-	DirectVarUnusedWatchFlag = "unused_watch_flag"
-	DirectVarWaiters         = "waiters"
-	DirectVarWakeAt          = "wake_at"
+	DirectMapEvents            = "events"
+	DirectMapFreeSlots         = "free_slots"
+	DirectMapParents           = "parents"
+	DirectMapSlots             = "slots"
+	DirectMapWatches           = "watches"
+	DirectProgOnExec           = "on_exec"
+	DirectProgOnExit           = "on_exit"
+	DirectProgOnFault          = "on_fault"
+	DirectProgOnFaultEvent     = "on_fault_event"
+	DirectProgOnFork           = "on_fork"
+	DirectProgOnSysEnter       = "on_sys_enter"
+	DirectProgOnSysExit        = "on_sys_exit"
+	DirectVarCounters          = "counters"
+	DirectVarLandlockOffset    = "landlock_offset"
+	DirectVarObserverLevel     = "observer_level"
+	DirectVarObserverPidns     = "observer_pidns"
+	DirectVarUnusedAt          = "unused_at"
+	DirectVarUnusedEvent       = "unused_event"
+	DirectVarUnusedFailed      = "unused_failed"
+	DirectVarUnusedFileid      = "unused_fileid"
+	DirectVarUnusedHave        = "unused_have"
+	DirectVarUnusedHeadFlag    = "unused_head_flag"
+	DirectVarUnusedMore        = "unused_more"
+	DirectVarUnusedPropagation = "unused_propagation"
+	DirectVarUnusedWatchFlag   = "unused_watch_flag"
+	DirectVarWaiters           = "waiters"
+	DirectVarWakeAt            = "wake_at"
 )
 
 // LoadDirect returns the embedded CollectionSpec for Direct.
@@ -109,19 +111,21 @@ type DirectMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type DirectVariableSpecs struct {
-	Counters        *ebpf.VariableSpec `ebpf:"counters"`
-	LandlockOffset  *ebpf.VariableSpec `ebpf:"landlock_offset"`
-	ObserverLevel   *ebpf.VariableSpec `ebpf:"observer_level"`
-	ObserverPidns   *ebpf.VariableSpec `ebpf:"observer_pidns"`
-	UnusedAt        *ebpf.VariableSpec `ebpf:"unused_at"`
-	UnusedEvent     *ebpf.VariableSpec `ebpf:"unused_event"`
-	UnusedFailed    *ebpf.VariableSpec `ebpf:"unused_failed"`
-	UnusedFileid    *ebpf.VariableSpec `ebpf:"unused_fileid"`
-	UnusedHave      *ebpf.VariableSpec `ebpf:"unused_have"`
-	UnusedHeadFlag  *ebpf.VariableSpec `ebpf:"unused_head_flag"`
-	UnusedWatchFlag *ebpf.VariableSpec `ebpf:"unused_watch_flag"`
-	Waiters         *ebpf.VariableSpec `ebpf:"waiters"`
-	WakeAt          *ebpf.VariableSpec `ebpf:"wake_at"`
+	Counters          *ebpf.VariableSpec `ebpf:"counters"`
+	LandlockOffset    *ebpf.VariableSpec `ebpf:"landlock_offset"`
+	ObserverLevel     *ebpf.VariableSpec `ebpf:"observer_level"`
+	ObserverPidns     *ebpf.VariableSpec `ebpf:"observer_pidns"`
+	UnusedAt          *ebpf.VariableSpec `ebpf:"unused_at"`
+	UnusedEvent       *ebpf.VariableSpec `ebpf:"unused_event"`
+	UnusedFailed      *ebpf.VariableSpec `ebpf:"unused_failed"`
+	UnusedFileid      *ebpf.VariableSpec `ebpf:"unused_fileid"`
+	UnusedHave        *ebpf.VariableSpec `ebpf:"unused_have"`
+	UnusedHeadFlag    *ebpf.VariableSpec `ebpf:"unused_head_flag"`
+	UnusedMore        *ebpf.VariableSpec `ebpf:"unused_more"`
+	UnusedPropagation *ebpf.VariableSpec `ebpf:"unused_propagation"`
+	UnusedWatchFlag   *ebpf.VariableSpec `ebpf:"unused_watch_flag"`
+	Waiters           *ebpf.VariableSpec `ebpf:"waiters"`
+	WakeAt            *ebpf.VariableSpec `ebpf:"wake_at"`
 }
 
 // DirectObjects contains all objects after they have been loaded into the kernel.
@@ -165,19 +169,21 @@ func (m *DirectMaps) Close() error {
 //
 // It can be passed to LoadDirectObjects or ebpf.CollectionSpec.LoadAndAssign.
 type DirectVariables struct {
-	Counters        *ebpf.Variable `ebpf:"counters"`
-	LandlockOffset  *ebpf.Variable `ebpf:"landlock_offset"`
-	ObserverLevel   *ebpf.Variable `ebpf:"observer_level"`
-	ObserverPidns   *ebpf.Variable `ebpf:"observer_pidns"`
-	UnusedAt        *ebpf.Variable `ebpf:"unused_at"`
-	UnusedEvent     *ebpf.Variable `ebpf:"unused_event"`
-	UnusedFailed    *ebpf.Variable `ebpf:"unused_failed"`
-	UnusedFileid    *ebpf.Variable `ebpf:"unused_fileid"`
-	UnusedHave      *ebpf.Variable `ebpf:"unused_have"`
-	UnusedHeadFlag  *ebpf.Variable `ebpf:"unused_head_flag"`
-	UnusedWatchFlag *ebpf.Variable `ebpf:"unused_watch_flag"`
-	Waiters         *ebpf.Variable `ebpf:"waiters"`
-	WakeAt          *ebpf.Variable `ebpf:"wake_at"`
+	Counters          *ebpf.Variable `ebpf:"counters"`
+	LandlockOffset    *ebpf.Variable `ebpf:"landlock_offset"`
+	ObserverLevel     *ebpf.Variable `ebpf:"observer_level"`
+	ObserverPidns     *ebpf.Variable `ebpf:"observer_pidns"`
+	UnusedAt          *ebpf.Variable `ebpf:"unused_at"`
+	UnusedEvent       *ebpf.Variable `ebpf:"unused_event"`
+	UnusedFailed      *ebpf.Variable `ebpf:"unused_failed"`
+	UnusedFileid      *ebpf.Variable `ebpf:"unused_fileid"`
+	UnusedHave        *ebpf.Variable `ebpf:"unused_have"`
+	UnusedHeadFlag    *ebpf.Variable `ebpf:"unused_head_flag"`
+	UnusedMore        *ebpf.Variable `ebpf:"unused_more"`
+	UnusedPropagation *ebpf.Variable `ebpf:"unused_propagation"`
+	UnusedWatchFlag   *ebpf.Variable `ebpf:"unused_watch_flag"`
+	Waiters           *ebpf.Variable `ebpf:"waiters"`
+	WakeAt            *ebpf.Variable `ebpf:"wake_at"`
 }
 
 // DirectPrograms contains all programs after they have been loaded into the kernel.

@@ -4,8 +4,9 @@
  * comparing the bytes of their bodies.
  *
  * One event is: struct event (head, then core), then `files` descriptors, then
- * `groups` ids, argument bytes, environment bytes, and last the instructions of
- * seccomp filters. The instructions come last so that a snapshot without them
+ * `groups` ids, the lines of the uid and gid maps if they are more than five
+ * each, the masks of the Landlock layers, argument bytes, environment bytes, and
+ * last the instructions of seccomp filters. The instructions come last so that a snapshot without them
  * is a prefix of one with them.
  */
 #ifndef HS_EVENT_H
@@ -54,6 +55,9 @@ enum failed {
 	FAIL_GROUPS = 1 << 15,
 	FAIL_CODE = 1 << 16,
 	FAIL_LANDLOCK = 1 << 17,
+	FAIL_SCHED = 1 << 18,
+	FAIL_MEMORY = 1 << 19,
+	FAIL_MASKS = 1 << 20, /* of the Landlock layers */
 };
 
 /* What this kernel, or this moment, has at all. */
@@ -85,6 +89,37 @@ enum have {
 	HAVE_SECURE = 1 << 24,
 };
 
+/* The same, continued: an enum has 32 bits. */
+enum more {
+	MORE_ARMED_KNOWN = 1 << 0,
+	MORE_ARMED = 1 << 1,    /* system calls of the task go through seccomp */
+	MORE_DISPATCH_KNOWN = 1 << 2,
+	MORE_DISPATCH = 1 << 3, /* … or to a handler of its own (5.11) */
+	MORE_IO_URING_KNOWN = 1 << 4,
+	MORE_IO_URING = 1 << 5,
+	MORE_IO_RESTRICT_KNOWN = 1 << 6,
+	MORE_IO_RESTRICT = 1 << 7,
+	MORE_SHADOW_STACK = 1 << 8, /* the kernel has them */
+	MORE_UCLAMP = 1 << 9,
+	MORE_AUTOGROUP = 1 << 10,
+	MORE_NUMA = 1 << 11,
+	MORE_MEMS = 1 << 12,
+	MORE_NODES_WIDE = 1 << 13, /* nodes beyond those sent */
+	MORE_MM_FLAGS = 1 << 14,
+	MORE_THP_ADVISED = 1 << 15, /* bit 23 of the flags is MMF_DISABLE_THP_EXCEPT_ADVISED */
+	MORE_FROZEN_KNOWN = 1 << 16,
+	MORE_FROZEN = 1 << 17,
+	MORE_MASKS = 1 << 18, /* the layers' masks are in the tail */
+	MORE_DEADLINE = 1 << 19,
+};
+
+/* How a mount propagates; shared and slave may be together. */
+enum propagation {
+	PROP_SHARED = 1 << 0,
+	PROP_SLAVE = 1 << 1,
+	PROP_UNBINDABLE = 1 << 2,
+};
+
 #define NS_USER 0
 #define NS_MNT 1
 #define NS_PID 2
@@ -97,7 +132,10 @@ enum have {
 #define NS_TIME_CHILD 9
 #define NS_COUNT 10
 
-#define MAX_EXTENTS 16
+#define MAX_EXTENTS 5     /* in the core; longer maps go to the tail */
+#define MAX_LONG_MAP 340  /* UID_GID_MAP_MAX_EXTENTS */
+#define MAX_LAYERS 16     /* LANDLOCK_MAX_NUM_LAYERS */
+#define NODE_WORDS 4
 #define MAX_FILTERS 8
 #define MAX_SUBSYS 16
 #define MAX_CPU_WORDS 16
@@ -115,7 +153,9 @@ enum have {
  * the sum of all bounds.
  */
 #define BLOB_SIZE 256
-#define TAIL_SIZE (1024 * 40 + MAX_GROUPS * 4 + MAX_ARGS + MAX_ENV + MAX_CODE)
+#define TAIL_SIZE                                                                        \
+	(1024 * 40 + MAX_GROUPS * 4 + 2 * MAX_LONG_MAP * 12 + MAX_LAYERS * 12 + MAX_ARGS + \
+	 MAX_ENV + MAX_CODE)
 
 struct head {
 	u64 cookie; /* who asked: the watch or the watched parent */
@@ -156,6 +196,10 @@ struct fileid {
 	u16 cloexec;
 };
 
+struct layer {
+	u32 fs, net, scope;
+};
+
 struct filterid {
 	u64 filter; /* address; a filter never changes and lives as long as its task */
 	u64 prog;
@@ -166,11 +210,17 @@ struct filterid {
 struct core {
 	u64 failed;
 	u64 have;
+	u64 more;
 	s64 mono_sec, mono_nsec, boot_sec, boot_nsec;
 	u64 caps[5]; /* bounding, permitted, effective, inheritable, ambient */
 	u64 rlim[32];
 	u64 affinity[MAX_CPU_WORDS];
 	u64 timer_slack, core_cookie;
+	u64 dl_runtime, dl_deadline, dl_period;
+	u64 autogroup;
+	u64 mems_allowed[NODE_WORDS], policy_nodes[NODE_WORDS];
+	u64 mm_flags;
+	u64 shadow_stack;
 	u64 blocked, ignored, pending;
 	u64 cgroup_v2;
 	u64 cgroup_v1[MAX_SUBSYS];
@@ -187,18 +237,21 @@ struct core {
 	u32 ngroups;
 	u32 securebits, dumpable, pdeathsig, personality, loginuid, sessionid;
 	u32 seccomp_mode, seccomp_count, nfilters;
-	u32 landlock_layers;
+	u32 landlock_layers, landlock_rules;
 	s32 oom_adj, oom_adj_min;
 	u32 policy, rt_priority, ioprio, cpu_words;
-	s32 nice;
+	s32 nice, autogroup_nice;
+	u32 uclamp_min, uclamp_max; /* bit 31: set by the user */
+	u32 mempolicy;              /* mode, and flags in the upper half */
 	u32 v1_mask;
 	u32 pid, pid_inside, parent, tracer, session, pgrp, threads;
 	u32 tty_major, tty_minor;
-	u32 umask, root_dev, cwd_dev, exe_dev, exe_nlink;
-	u32 key_session, key_process, key_thread;
+	u32 umask, propagation, root_dev, cwd_dev, exe_dev, exe_nlink;
+	u32 key_session, key_process, key_thread, key_owner;
 	u32 task_flags;
 	u32 nfiles, files_lost; /* sent; open but not sent */
 	u32 args_len, env_len;  /* bytes sent */
+	u32 unused;
 	u8 comm[16];
 	u8 hostname[72], domainname[72];
 };

@@ -67,6 +67,8 @@ enum bpf_func_id {
 #define field_size(field) __builtin_preserve_field_info(field, 1)
 #define field_offset(field) __builtin_preserve_field_info(field, 0)
 #define type_size(type) __builtin_preserve_type_info(*(typeof(type) *)0, 1)
+#define type_exists(type) __builtin_preserve_type_info(*(typeof(type) *)0, 0)
+#define enum_value(type, value) __builtin_preserve_enum_value(*(typeof(type) *)value, 1)
 #define enum_exists(type, value) __builtin_preserve_enum_value(*(typeof(type) *)value, 0)
 
 /* Keeps the compiler from folding what the verifier must see as a check. */

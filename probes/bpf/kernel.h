@@ -118,6 +118,8 @@ struct mount {
 	struct mount *mnt_parent;
 	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;
+	struct mount *mnt_master;
+	int mnt_t_flags; /* 6.17 or 6.18: the propagation, before in mnt.mnt_flags */
 };
 
 struct mnt_namespace {
@@ -158,6 +160,7 @@ struct pid {
 
 struct key {
 	s32 serial;
+	kid_t uid;
 };
 
 struct group_info {
@@ -267,6 +270,11 @@ typedef struct {
 	int counter;
 } atomic_t;
 
+struct autogroup {
+	unsigned long id;
+	int nice;
+};
+
 struct signal_struct {
 	atomic_t live;
 	int nr_threads;
@@ -276,6 +284,7 @@ struct signal_struct {
 	int leader;
 	struct tty_struct *tty;
 	struct rlimit rlim[16];
+	struct autogroup *autogroup;
 	s16 oom_score_adj;
 	s16 oom_score_adj_min;
 };
@@ -286,7 +295,12 @@ struct kernfs_node {
 
 struct cgroup_root;
 
+struct cgroup_freezer_state {
+	int e_freeze; /* a bool since 6.15 or so */
+};
+
 struct cgroup {
+	struct cgroup_freezer_state freezer;
 	struct kernfs_node *kn;
 	struct cgroup_root *root;
 };
@@ -356,13 +370,62 @@ struct mm_struct___words {
 	} flags;
 };
 
+typedef struct {
+	unsigned long bits[1];
+} nodemask_t;
+
+struct mempolicy {
+	unsigned short mode;
+	unsigned short flags;
+	nodemask_t nodes;
+};
+
+/* Up to 5.14 the nodes, or the one node, were in a union. */
+struct mempolicy___union {
+	union {
+		short preferred_node;
+		nodemask_t nodes;
+	} v;
+};
+
+struct sched_dl_entity {
+	u64 dl_runtime, dl_deadline, dl_period;
+};
+
+struct uclamp_se {
+	unsigned int value : 11;
+	unsigned int user_defined : 1;
+};
+
+struct io_uring_task;
+struct io_restriction;
+
+struct thread_info {
+	unsigned long flags;
+	unsigned long syscall_work; /* 5.11; on arm64 much later */
+};
+
+enum syscall_work_bit {
+	SYSCALL_WORK_BIT_SECCOMP = 0,
+	SYSCALL_WORK_BIT_SYSCALL_USER_DISPATCH = 5,
+};
+
+/* x86 (6.6) and arm64 (6.13) name what was switched on differently. */
+struct thread_struct {
+	unsigned long features;
+	u64 gcs_el0_mode;
+};
+
 struct task_struct {
+	struct thread_info thread_info;
 	void *stack;
 	unsigned int flags;
 	unsigned int ptrace;
 	int static_prio;
 	unsigned int rt_priority;
 	unsigned int policy;
+	struct sched_dl_entity dl;
+	struct uclamp_se uclamp_req[2];
 	struct cpumask cpus_mask;
 	struct mm_struct *mm;
 	int pdeath_signal;
@@ -394,6 +457,11 @@ struct task_struct {
 	u64 timer_slack_ns;
 	unsigned long core_cookie;
 	struct css_set *cgroups;
+	struct io_uring_task *io_uring;
+	struct io_restriction *io_uring_restrict; /* 7.0 or 7.1 */
+	nodemask_t mems_allowed;
+	struct mempolicy *mempolicy;
+	struct thread_struct thread;
 };
 
 /* 7.2 moved what decides about dumping out of the mm. */
@@ -420,12 +488,31 @@ struct pt_regs___arm64 {
 };
 
 /* A Landlock domain was a ruleset up to 7.2 and has a type of its own in 7.3. */
+struct access_masks {
+	u32 fs : 16;
+	u32 net : 2;
+	u32 scope : 2;
+};
+
 struct landlock_ruleset {
+	u32 num_rules;
 	u32 num_layers;
+	struct access_masks access_masks[1]; /* 6.11 or so */
+};
+
+/* One word a layer, up to 6.6 or so. */
+struct landlock_ruleset___early {
+	u16 fs_access_masks[1];
+};
+
+struct landlock_rules {
+	u32 num_rules;
 };
 
 struct landlock_domain {
+	struct landlock_rules rules;
 	u32 num_layers;
+	struct access_masks handled_masks[1];
 };
 
 #pragma clang attribute pop

@@ -8,8 +8,11 @@
  * exit, page fault) cost one load and one branch while nobody is between its
  * exec and its first system call.
  */
+#include "snap_files.h"
 #include "snap_fs.h"
 #include "snap_id.h"
+#include "snap_landlock.h"
+#include "snap_mm.h"
 #include "snap_task.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -215,6 +218,7 @@ INLINE void fill(struct slot *s, u32 index, struct task_struct *t, u32 opts)
 	snap_landlock(index, task);
 	snap_seccomp(index, task);
 	snap_task(index, task);
+	snap_sched(index, task);
 	snap_signal(index, task);
 	snap_process(index, task);
 	snap_cgroup(index, task);
@@ -222,6 +226,7 @@ INLINE void fill(struct slot *s, u32 index, struct task_struct *t, u32 opts)
 	snap_top(index, task);
 	snap_cwd(index, task);
 	snap_mm(index, task);
+	snap_numa(index, task);
 	if (opts & OPT_ARGS)
 		snap_args(index, task);
 	if (opts & OPT_CODE) {
@@ -685,4 +690,6 @@ const enum at *unused_at __attribute__((unused));
 const enum head_flag *unused_head_flag __attribute__((unused));
 const enum failed *unused_failed __attribute__((unused));
 const enum have *unused_have __attribute__((unused));
+const enum more *unused_more __attribute__((unused));
+const enum propagation *unused_propagation __attribute__((unused));
 const enum watch_flag *unused_watch_flag __attribute__((unused));

@@ -61,6 +61,7 @@ type ProbesEvent struct {
 		_           structs.HostLayout
 		Failed      uint64
 		Have        uint64
+		More        uint64
 		MonoSec     int64
 		MonoNsec    int64
 		BootSec     int64
@@ -70,6 +71,14 @@ type ProbesEvent struct {
 		Affinity    [16]uint64
 		TimerSlack  uint64
 		CoreCookie  uint64
+		DlRuntime   uint64
+		DlDeadline  uint64
+		DlPeriod    uint64
+		Autogroup   uint64
+		MemsAllowed [4]uint64
+		PolicyNodes [4]uint64
+		MmFlags     uint64
+		ShadowStack uint64
 		Blocked     uint64
 		Ignored     uint64
 		Pending     uint64
@@ -101,13 +110,13 @@ type ProbesEvent struct {
 			Owner uint32
 			Level uint32
 		}
-		UidMap [16]struct {
+		UidMap [5]struct {
 			_      structs.HostLayout
 			Inside uint32
 			Host   uint32
 			Count  uint32
 		}
-		GidMap [16]struct {
+		GidMap [5]struct {
 			_      structs.HostLayout
 			Inside uint32
 			Host   uint32
@@ -130,6 +139,7 @@ type ProbesEvent struct {
 		SeccompCount   uint32
 		Nfilters       uint32
 		LandlockLayers uint32
+		LandlockRules  uint32
 		OomAdj         int32
 		OomAdjMin      int32
 		Policy         uint32
@@ -137,6 +147,10 @@ type ProbesEvent struct {
 		Ioprio         uint32
 		CpuWords       uint32
 		Nice           int32
+		AutogroupNice  int32
+		UclampMin      uint32
+		UclampMax      uint32
+		Mempolicy      uint32
 		V1Mask         uint32
 		Pid            uint32
 		PidInside      uint32
@@ -148,6 +162,7 @@ type ProbesEvent struct {
 		TtyMajor       uint32
 		TtyMinor       uint32
 		Umask          uint32
+		Propagation    uint32
 		RootDev        uint32
 		CwdDev         uint32
 		ExeDev         uint32
@@ -155,11 +170,13 @@ type ProbesEvent struct {
 		KeySession     uint32
 		KeyProcess     uint32
 		KeyThread      uint32
+		KeyOwner       uint32
 		TaskFlags      uint32
 		Nfiles         uint32
 		FilesLost      uint32
 		ArgsLen        uint32
 		EnvLen         uint32
+		Unused         uint32
 		Comm           [16]uint8
 		Hostname       [72]uint8
 		Domainname     [72]uint8
@@ -187,6 +204,9 @@ const (
 	ProbesFailedFAIL_GROUPS   ProbesFailed = 32768
 	ProbesFailedFAIL_CODE     ProbesFailed = 65536
 	ProbesFailedFAIL_LANDLOCK ProbesFailed = 131072
+	ProbesFailedFAIL_SCHED    ProbesFailed = 262144
+	ProbesFailedFAIL_MEMORY   ProbesFailed = 524288
+	ProbesFailedFAIL_MASKS    ProbesFailed = 1048576
 )
 
 type ProbesFileid struct {
@@ -242,10 +262,43 @@ const (
 	ProbesHeadFlagHEAD_BLOB  ProbesHeadFlag = 32
 )
 
+type ProbesMore uint32
+
+const (
+	ProbesMoreMORE_ARMED_KNOWN       ProbesMore = 1
+	ProbesMoreMORE_ARMED             ProbesMore = 2
+	ProbesMoreMORE_DISPATCH_KNOWN    ProbesMore = 4
+	ProbesMoreMORE_DISPATCH          ProbesMore = 8
+	ProbesMoreMORE_IO_URING_KNOWN    ProbesMore = 16
+	ProbesMoreMORE_IO_URING          ProbesMore = 32
+	ProbesMoreMORE_IO_RESTRICT_KNOWN ProbesMore = 64
+	ProbesMoreMORE_IO_RESTRICT       ProbesMore = 128
+	ProbesMoreMORE_SHADOW_STACK      ProbesMore = 256
+	ProbesMoreMORE_UCLAMP            ProbesMore = 512
+	ProbesMoreMORE_AUTOGROUP         ProbesMore = 1024
+	ProbesMoreMORE_NUMA              ProbesMore = 2048
+	ProbesMoreMORE_MEMS              ProbesMore = 4096
+	ProbesMoreMORE_NODES_WIDE        ProbesMore = 8192
+	ProbesMoreMORE_MM_FLAGS          ProbesMore = 16384
+	ProbesMoreMORE_THP_ADVISED       ProbesMore = 32768
+	ProbesMoreMORE_FROZEN_KNOWN      ProbesMore = 65536
+	ProbesMoreMORE_FROZEN            ProbesMore = 131072
+	ProbesMoreMORE_MASKS             ProbesMore = 262144
+	ProbesMoreMORE_DEADLINE          ProbesMore = 524288
+)
+
+type ProbesPropagation uint32
+
+const (
+	ProbesPropagationPROP_SHARED     ProbesPropagation = 1
+	ProbesPropagationPROP_SLAVE      ProbesPropagation = 2
+	ProbesPropagationPROP_UNBINDABLE ProbesPropagation = 4
+)
+
 type ProbesSlot struct {
 	_     structs.HostLayout
 	E     ProbesEvent
-	Tail  [110592]uint8
+	Tail  [118944]uint8
 	Words [256]uint64
 	Used  uint32
 	Fd    uint32
@@ -282,32 +335,34 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	ProbesMapEvents          = "events"
-	ProbesMapFreeSlots       = "free_slots"
-	ProbesMapParents         = "parents"
-	ProbesMapSlots           = "slots"
-	ProbesMapWatches         = "watches"
-	ProbesProgOnExec         = "on_exec"
-	ProbesProgOnExit         = "on_exit"
-	ProbesProgOnFault        = "on_fault"
-	ProbesProgOnFaultEvent   = "on_fault_event"
-	ProbesProgOnFork         = "on_fork"
-	ProbesProgOnPeek         = "on_peek"
-	ProbesProgOnSysEnter     = "on_sys_enter"
-	ProbesProgOnSysExit      = "on_sys_exit"
-	ProbesVarCounters        = "counters"
-	ProbesVarLandlockOffset  = "landlock_offset"
-	ProbesVarObserverLevel   = "observer_level"
-	ProbesVarObserverPidns   = "observer_pidns"
-	ProbesVarUnusedAt        = "unused_at"
-	ProbesVarUnusedEvent     = "unused_event"
-	ProbesVarUnusedFailed    = "unused_failed"
-	ProbesVarUnusedFileid    = "unused_fileid"
-	ProbesVarUnusedHave      = "unused_have"
-	ProbesVarUnusedHeadFlag  = "unused_head_flag"
-	ProbesVarUnusedWatchFlag = "unused_watch_flag"
-	ProbesVarWaiters         = "waiters"
-	ProbesVarWakeAt          = "wake_at"
+	ProbesMapEvents            = "events"
+	ProbesMapFreeSlots         = "free_slots"
+	ProbesMapParents           = "parents"
+	ProbesMapSlots             = "slots"
+	ProbesMapWatches           = "watches"
+	ProbesProgOnExec           = "on_exec"
+	ProbesProgOnExit           = "on_exit"
+	ProbesProgOnFault          = "on_fault"
+	ProbesProgOnFaultEvent     = "on_fault_event"
+	ProbesProgOnFork           = "on_fork"
+	ProbesProgOnPeek           = "on_peek"
+	ProbesProgOnSysEnter       = "on_sys_enter"
+	ProbesProgOnSysExit        = "on_sys_exit"
+	ProbesVarCounters          = "counters"
+	ProbesVarLandlockOffset    = "landlock_offset"
+	ProbesVarObserverLevel     = "observer_level"
+	ProbesVarObserverPidns     = "observer_pidns"
+	ProbesVarUnusedAt          = "unused_at"
+	ProbesVarUnusedEvent       = "unused_event"
+	ProbesVarUnusedFailed      = "unused_failed"
+	ProbesVarUnusedFileid      = "unused_fileid"
+	ProbesVarUnusedHave        = "unused_have"
+	ProbesVarUnusedHeadFlag    = "unused_head_flag"
+	ProbesVarUnusedMore        = "unused_more"
+	ProbesVarUnusedPropagation = "unused_propagation"
+	ProbesVarUnusedWatchFlag   = "unused_watch_flag"
+	ProbesVarWaiters           = "waiters"
+	ProbesVarWakeAt            = "wake_at"
 )
 
 // LoadProbes returns the embedded CollectionSpec for Probes.
@@ -377,19 +432,21 @@ type ProbesMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ProbesVariableSpecs struct {
-	Counters        *ebpf.VariableSpec `ebpf:"counters"`
-	LandlockOffset  *ebpf.VariableSpec `ebpf:"landlock_offset"`
-	ObserverLevel   *ebpf.VariableSpec `ebpf:"observer_level"`
-	ObserverPidns   *ebpf.VariableSpec `ebpf:"observer_pidns"`
-	UnusedAt        *ebpf.VariableSpec `ebpf:"unused_at"`
-	UnusedEvent     *ebpf.VariableSpec `ebpf:"unused_event"`
-	UnusedFailed    *ebpf.VariableSpec `ebpf:"unused_failed"`
-	UnusedFileid    *ebpf.VariableSpec `ebpf:"unused_fileid"`
-	UnusedHave      *ebpf.VariableSpec `ebpf:"unused_have"`
-	UnusedHeadFlag  *ebpf.VariableSpec `ebpf:"unused_head_flag"`
-	UnusedWatchFlag *ebpf.VariableSpec `ebpf:"unused_watch_flag"`
-	Waiters         *ebpf.VariableSpec `ebpf:"waiters"`
-	WakeAt          *ebpf.VariableSpec `ebpf:"wake_at"`
+	Counters          *ebpf.VariableSpec `ebpf:"counters"`
+	LandlockOffset    *ebpf.VariableSpec `ebpf:"landlock_offset"`
+	ObserverLevel     *ebpf.VariableSpec `ebpf:"observer_level"`
+	ObserverPidns     *ebpf.VariableSpec `ebpf:"observer_pidns"`
+	UnusedAt          *ebpf.VariableSpec `ebpf:"unused_at"`
+	UnusedEvent       *ebpf.VariableSpec `ebpf:"unused_event"`
+	UnusedFailed      *ebpf.VariableSpec `ebpf:"unused_failed"`
+	UnusedFileid      *ebpf.VariableSpec `ebpf:"unused_fileid"`
+	UnusedHave        *ebpf.VariableSpec `ebpf:"unused_have"`
+	UnusedHeadFlag    *ebpf.VariableSpec `ebpf:"unused_head_flag"`
+	UnusedMore        *ebpf.VariableSpec `ebpf:"unused_more"`
+	UnusedPropagation *ebpf.VariableSpec `ebpf:"unused_propagation"`
+	UnusedWatchFlag   *ebpf.VariableSpec `ebpf:"unused_watch_flag"`
+	Waiters           *ebpf.VariableSpec `ebpf:"waiters"`
+	WakeAt            *ebpf.VariableSpec `ebpf:"wake_at"`
 }
 
 // ProbesObjects contains all objects after they have been loaded into the kernel.
@@ -433,19 +490,21 @@ func (m *ProbesMaps) Close() error {
 //
 // It can be passed to LoadProbesObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ProbesVariables struct {
-	Counters        *ebpf.Variable `ebpf:"counters"`
-	LandlockOffset  *ebpf.Variable `ebpf:"landlock_offset"`
-	ObserverLevel   *ebpf.Variable `ebpf:"observer_level"`
-	ObserverPidns   *ebpf.Variable `ebpf:"observer_pidns"`
-	UnusedAt        *ebpf.Variable `ebpf:"unused_at"`
-	UnusedEvent     *ebpf.Variable `ebpf:"unused_event"`
-	UnusedFailed    *ebpf.Variable `ebpf:"unused_failed"`
-	UnusedFileid    *ebpf.Variable `ebpf:"unused_fileid"`
-	UnusedHave      *ebpf.Variable `ebpf:"unused_have"`
-	UnusedHeadFlag  *ebpf.Variable `ebpf:"unused_head_flag"`
-	UnusedWatchFlag *ebpf.Variable `ebpf:"unused_watch_flag"`
-	Waiters         *ebpf.Variable `ebpf:"waiters"`
-	WakeAt          *ebpf.Variable `ebpf:"wake_at"`
+	Counters          *ebpf.Variable `ebpf:"counters"`
+	LandlockOffset    *ebpf.Variable `ebpf:"landlock_offset"`
+	ObserverLevel     *ebpf.Variable `ebpf:"observer_level"`
+	ObserverPidns     *ebpf.Variable `ebpf:"observer_pidns"`
+	UnusedAt          *ebpf.Variable `ebpf:"unused_at"`
+	UnusedEvent       *ebpf.Variable `ebpf:"unused_event"`
+	UnusedFailed      *ebpf.Variable `ebpf:"unused_failed"`
+	UnusedFileid      *ebpf.Variable `ebpf:"unused_fileid"`
+	UnusedHave        *ebpf.Variable `ebpf:"unused_have"`
+	UnusedHeadFlag    *ebpf.Variable `ebpf:"unused_head_flag"`
+	UnusedMore        *ebpf.Variable `ebpf:"unused_more"`
+	UnusedPropagation *ebpf.Variable `ebpf:"unused_propagation"`
+	UnusedWatchFlag   *ebpf.Variable `ebpf:"unused_watch_flag"`
+	Waiters           *ebpf.Variable `ebpf:"waiters"`
+	WakeAt            *ebpf.Variable `ebpf:"wake_at"`
 }
 
 // ProbesPrograms contains all programs after they have been loaded into the kernel.

@@ -5,12 +5,6 @@
 
 #include "read.h"
 
-/* Set by the loader after calibration: where Landlock keeps its domain in the
- * security blob of a cred. The offset depends on which LSMs are built in and on
- * their order; negative means unknown.
- */
-volatile s32 landlock_offset = -1;
-
 /* PUT_NS reads one namespace: number and the number of the owning user ns. */
 #define PUT_NS_WITH(how, s, slot_no, pointer)                                                   \
 	do {                                                                                    \
@@ -94,32 +88,37 @@ SNAP(snap_ns)
 
 /* One id map. The kernel stores lower_first already translated to the initial
  * user namespace (map_write, kernel/user_namespace.c). Up to five extents are
- * inline, more are in an array (6397fac4915a, 4.15).
+ * inline, more are in an array (6397fac4915a, 4.15), and go to the tail.
  */
 INLINE void snap_map(struct slot *s, struct uid_gid_map *m, struct extent *to, u32 *count)
 {
-	u32 n = 0;
+	struct uid_gid_extent *forward = NULL;
+	u32 n = 0, used = s->used;
 
 	READ(s, FAIL_USERNS, n, &m->nr_extents);
 	*count = n;
-	if (n <= 5) {
-		read_bytes(s, FAIL_USERNS, to, 5 * sizeof(*to), &m->extent);
+	if (n <= MAX_EXTENTS) {
+		read_bytes(s, FAIL_USERNS, to, MAX_EXTENTS * sizeof(*to), &m->extent);
 		/* what lies behind the last extent is no part of the map */
-		for (u32 i = 0; i < 5; i++) {
+		for (u32 i = 0; i < MAX_EXTENTS; i++) {
 			if (i >= n) {
 				to[i].inside = 0;
 				to[i].host = 0;
 				to[i].count = 0;
 			}
 		}
-	} else {
-		struct uid_gid_extent *forward = NULL;
-
-		PREAD(s, FAIL_USERNS, forward, &m->forward); /* a union: older verifiers see only its first side */
-		if (n > MAX_EXTENTS)
-			n = MAX_EXTENTS;
-		read_bytes(s, FAIL_USERNS, to, n * sizeof(*to), forward);
+		return;
 	}
+	PREAD(s, FAIL_USERNS, forward, &m->forward); /* a union: older verifiers see only its first side */
+	u64 size = n * sizeof(*to);
+	barrier_var(size);
+	if (size > MAX_LONG_MAP * sizeof(*to) || used > TAIL_SIZE - MAX_LONG_MAP * sizeof(*to)) {
+		s->e.core.failed |= FAIL_USERNS;
+		*count = 0;
+		return;
+	}
+	read_bytes(s, FAIL_USERNS, s->tail + used, size, forward);
+	s->used = used + size;
 }
 
 SNAP(snap_userns)
@@ -144,35 +143,6 @@ SNAP(snap_userns)
 		READ(s, FAIL_USERNS, c->userns_parent, &parent->ns.inum);
 	snap_map(s, &ns->uid_map, c->uid_map, &c->uid_extents);
 	snap_map(s, &ns->gid_map, c->gid_map, &c->gid_extents);
-	return 0;
-}
-
-SNAP(snap_landlock)
-{
-	struct core *c = &s->e.core;
-	const struct cred *cred = NULL;
-	void *blob = NULL, *domain = NULL;
-	s32 off = landlock_offset;
-
-	if (off < 0 || off > 4096)
-		return 0;
-	READ(s, FAIL_LANDLOCK, cred, &t->cred);
-	NEED(s, FAIL_LANDLOCK, cred);
-	READ(s, FAIL_LANDLOCK, blob, &cred->security);
-	NEED(s, FAIL_LANDLOCK, blob);
-	read_bytes(s, FAIL_LANDLOCK, &domain, sizeof(domain), (u8 *)blob + off);
-	if (domain) {
-		struct landlock_domain *d = domain;
-		struct landlock_ruleset *r = domain;
-
-		if (field_exists(d->num_layers))
-			PREAD(s, FAIL_LANDLOCK, c->landlock_layers, &d->num_layers);
-		else if (field_exists(r->num_layers))
-			PREAD(s, FAIL_LANDLOCK, c->landlock_layers, &r->num_layers);
-		else
-			return 0;
-	}
-	c->have |= HAVE_LANDLOCK;
 	return 0;
 }
 
@@ -219,6 +189,8 @@ SNAP(snap_cred)
 		c->have |= HAVE_KEYS;
 		READ(s, FAIL_KEYS, k, &cred->session_keyring);
 		snap_key(s, k, &c->key_session);
+		if (k)
+			READ(s, FAIL_KEYS, c->key_owner, &k->uid);
 		k = NULL;
 		READ(s, FAIL_KEYS, k, &cred->process_keyring);
 		snap_key(s, k, &c->key_process);
@@ -255,6 +227,38 @@ SNAP(snap_groups)
 	return 0;
 }
 
+/* A task's system calls go through seccomp only if this flag is set: without
+ * it, mode and filters are for show. The same word sends them to a handler in
+ * the task itself (syscall user dispatch, 5.11).
+ */
+#if defined(__TARGET_ARCH_x86)
+#define TIF_SECCOMP 8 /* up to 5.10 */
+#else
+#define TIF_SECCOMP 11
+#endif
+
+INLINE void snap_armed(struct slot *s, struct task_struct *t)
+{
+	struct core *c = &s->e.core;
+	u64 work = 0;
+
+	c->more |= MORE_ARMED_KNOWN;
+	if (field_exists(t->thread_info.syscall_work)) {
+		READ(s, FAIL_SECCOMP, work, &t->thread_info.syscall_work);
+		if (work >> enum_value(enum syscall_work_bit, SYSCALL_WORK_BIT_SECCOMP) & 1)
+			c->more |= MORE_ARMED;
+		if (enum_exists(enum syscall_work_bit, SYSCALL_WORK_BIT_SYSCALL_USER_DISPATCH)) {
+			c->more |= MORE_DISPATCH_KNOWN;
+			if (work >> enum_value(enum syscall_work_bit, SYSCALL_WORK_BIT_SYSCALL_USER_DISPATCH) & 1)
+				c->more |= MORE_DISPATCH;
+		}
+		return;
+	}
+	READ(s, FAIL_SECCOMP, work, &t->thread_info.flags);
+	if (work >> TIF_SECCOMP & 1)
+		c->more |= MORE_ARMED;
+}
+
 /* The identity of each filter, newest first. Filters are immutable once
  * installed (their program, length and prev pointer are never written again)
  * and a task holds a reference to its newest one, which holds the next, until
@@ -267,6 +271,7 @@ SNAP(snap_seccomp)
 	struct seccomp_filter *f = NULL;
 
 	READ(s, FAIL_SECCOMP, c->seccomp_mode, &t->seccomp.mode);
+	snap_armed(s, t);
 	if (field_exists(t->seccomp.filter_count)) {
 		c->have |= HAVE_FILTER_COUNT;
 		READ(s, FAIL_SECCOMP, c->seccomp_count, &t->seccomp.filter_count);

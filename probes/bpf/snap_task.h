@@ -61,6 +61,77 @@ SNAP(snap_task)
 	return 0;
 }
 
+/* A clamp of utilisation, as it was asked for: value, and in the top bit whether
+ * somebody did ask.
+ */
+INLINE u32 snap_clamp(struct slot *s, struct uclamp_se *u)
+{
+	u32 value = 0, asked = 0;
+
+	READ_BITS(s, FAIL_SCHED, value, u, value);
+	READ_BITS(s, FAIL_SCHED, asked, u, user_defined);
+	return value | asked << 31;
+}
+
+/* What scheduling depends on beside policy and priority, and what else hangs
+ * off the task.
+ */
+SNAP(snap_sched)
+{
+	struct core *c = &s->e.core;
+	struct signal_struct *sig = NULL;
+
+	if (field_exists(t->dl.dl_runtime)) {
+		c->more |= MORE_DEADLINE;
+		READ(s, FAIL_SCHED, c->dl_runtime, &t->dl.dl_runtime);
+		READ(s, FAIL_SCHED, c->dl_deadline, &t->dl.dl_deadline);
+		READ(s, FAIL_SCHED, c->dl_period, &t->dl.dl_period);
+	}
+	if (field_exists(t->uclamp_req)) {
+		struct uclamp_se *u = (void *)&t->uclamp_req;
+
+		c->more |= MORE_UCLAMP;
+		c->uclamp_min = snap_clamp(s, u);
+		c->uclamp_max = snap_clamp(s, (void *)((u8 *)u + type_size(struct uclamp_se)));
+	}
+	if (field_exists(sig->autogroup)) {
+		struct autogroup *group = NULL;
+
+		READ(s, FAIL_SCHED, sig, &t->signal);
+		NEED(s, FAIL_SCHED, sig);
+		READ(s, FAIL_SCHED, group, &sig->autogroup);
+		if (group) {
+			c->more |= MORE_AUTOGROUP;
+			READ(s, FAIL_SCHED, c->autogroup, &group->id);
+			READ(s, FAIL_SCHED, c->autogroup_nice, &group->nice);
+		}
+	}
+	if (field_exists(t->io_uring)) {
+		struct io_uring_task *ring = NULL;
+
+		c->more |= MORE_IO_URING_KNOWN;
+		READ(s, FAIL_SCHED, ring, &t->io_uring);
+		if (ring)
+			c->more |= MORE_IO_URING;
+	}
+	if (field_exists(t->io_uring_restrict)) {
+		struct io_restriction *to = NULL;
+
+		c->more |= MORE_IO_RESTRICT_KNOWN;
+		READ(s, FAIL_SCHED, to, &t->io_uring_restrict);
+		if (to)
+			c->more |= MORE_IO_RESTRICT;
+	}
+	if (field_exists(t->thread.features)) {
+		c->more |= MORE_SHADOW_STACK;
+		READ(s, FAIL_SCHED, c->shadow_stack, &t->thread.features);
+	} else if (field_exists(t->thread.gcs_el0_mode)) {
+		c->more |= MORE_SHADOW_STACK;
+		READ(s, FAIL_SCHED, c->shadow_stack, &t->thread.gcs_el0_mode);
+	}
+	return 0;
+}
+
 INLINE u32 pid_number(struct slot *s, struct pid *p, u32 level)
 {
 	u32 nr = 0;
@@ -230,6 +301,14 @@ SNAP(snap_cgroup)
 	READ(s, FAIL_CGROUP, kn, &dfl->kn);
 	NEED(s, FAIL_CGROUP, kn);
 	READ(s, FAIL_CGROUP, c->cgroup_v2, &kn->id);
+	if (field_exists(dfl->freezer.e_freeze)) {
+		u32 frozen = 0;
+
+		c->more |= MORE_FROZEN_KNOWN;
+		READ_BITS(s, FAIL_CGROUP, frozen, dfl, freezer.e_freeze);
+		if (frozen)
+			c->more |= MORE_FROZEN;
+	}
 
 	u32 n = field_size(set->subsys) / 8;
 	if (n > MAX_SUBSYS)

@@ -99,6 +99,16 @@ func inode(path string, at func(*Posture) *Value[Inode]) Field {
 	return plain(path, at, Inode.String)
 }
 
+// word makes a Field of one of a few words.
+func word[T ~string](path string, at func(*Posture) *Value[T]) Field {
+	return plain(path, at, func(v T) string { return string(v) })
+}
+
+// mask makes a Field of a bit mask of CPUs or memory nodes.
+func mask(path string, at func(*Posture) *Value[[]uint64]) Field {
+	return field(path, at, slices.Equal[[]uint64], formatMask)
+}
+
 func text(path string, at func(*Posture) *Value[string]) Field { return plain(path, at, strconv.Quote) }
 
 func signals(path string, at func(*Posture) *Value[uint64]) Field {
@@ -205,4 +215,37 @@ func formatFilters(l []Filter) string {
 		parts = append(parts, s)
 	}
 	return strings.Join(parts, "; ")
+}
+
+func formatMask(mask []uint64) string {
+	var parts []string
+	for i, w := range mask {
+		if w != 0 {
+			parts = append(parts, bitList(w, i*64))
+		}
+	}
+	if len(parts) == 0 {
+		return "none"
+	}
+	return strings.Join(parts, ",")
+}
+
+// String writes the three masks, those that are zero left out but the first.
+func (l LandlockLayer) String() string {
+	s := fmt.Sprintf("fs:%#x", l.FS)
+	if l.Net != 0 {
+		s += fmt.Sprintf("+net:%#x", l.Net)
+	}
+	if l.Scope != 0 {
+		s += fmt.Sprintf("+scope:%#x", l.Scope)
+	}
+	return s
+}
+
+// String writes the value, and whether it is but the default.
+func (u Uclamp) String() string {
+	if u.User {
+		return strconv.FormatUint(uint64(u.Value), 10)
+	}
+	return fmt.Sprintf("%d (default)", u.Value)
 }

@@ -24,6 +24,7 @@ type Posture struct {
 	Rlimits      Value[Rlimits] `json:"rlimits"`
 	OOM          OOM            `json:"oom"`
 	Sched        Sched          `json:"sched"`
+	Memory       Memory         `json:"memory"`
 	Signals      Signals        `json:"signals"`
 	Process      Process        `json:"process"`
 	FS           FS             `json:"fs"`
@@ -145,11 +146,28 @@ type Seccomp struct {
 	Mode    Value[uint32]   `json:"mode"` // 0 off, 1 strict, 2 filter
 	Count   Value[uint32]   `json:"filter_count"`
 	Filters Value[[]Filter] `json:"filters"` // newest first, as the kernel runs them
+	// Armed: the flag is set that sends the task's system calls through
+	// seccomp. Mode and filters have no effect without it.
+	Armed Value[bool] `json:"armed"`
 }
 
-// Landlock is the number of stacked Landlock domains, where it can be read.
+// LandlockLayer says what one Landlock layer restrains, as the bits of
+// landlock(7): LANDLOCK_ACCESS_FS_, LANDLOCK_ACCESS_NET_ and LANDLOCK_SCOPE_.
+// A right that no rule of the layer grants is denied. LANDLOCK_ACCESS_FS_REFER is
+// always among those of a layer that handles files.
+type LandlockLayer struct {
+	FS    uint32 `json:"fs"`
+	Net   uint32 `json:"net,omitempty"`
+	Scope uint32 `json:"scope,omitempty"`
+}
+
+// Landlock is the task's Landlock domain, where it can be read.
 type Landlock struct {
-	Layers Value[uint32] `json:"layers"`
+	Layers  Value[uint32]          `json:"layers"`  // stacked; 0 is no domain
+	Handled Value[[]LandlockLayer] `json:"handled"` // oldest first
+	// Rules is the number of rules of the whole domain. Rules on one object
+	// in several layers count once.
+	Rules Value[uint32] `json:"rules"`
 }
 
 // CgroupV1 is the membership in one version 1 hierarchy.
@@ -163,6 +181,8 @@ type CgroupV1 struct {
 type Cgroup struct {
 	V2 Value[uint64]     `json:"v2"`
 	V1 Value[[]CgroupV1] `json:"v1"` // sorted by controller
+	// Frozen: its version 2 cgroup or one above it is, or is about to be.
+	Frozen Value[bool] `json:"frozen"`
 }
 
 // Rlimit is one resource limit, in the units of getrlimit(2).
@@ -180,6 +200,14 @@ type OOM struct {
 	ScoreAdjMin Value[int32] `json:"score_adj_min"`
 }
 
+// Uclamp is one bound of what the scheduler takes for the task's utilisation, in
+// 1024ths of the biggest CPU's capacity.
+type Uclamp struct {
+	Value uint32 `json:"value"`
+	// User: it was asked for, and is no default.
+	User bool `json:"user,omitempty"`
+}
+
 // Sched is the task's scheduling state.
 type Sched struct {
 	Policy      Value[uint32]   `json:"policy"`
@@ -190,6 +218,36 @@ type Sched struct {
 	IOPrio      Value[uint32]   `json:"ioprio"`   // as ioprio_get(2); 0 if none was set
 	TimerSlack  Value[uint64]   `json:"timer_slack_ns"`
 	CoreCookie  Value[uint64]   `json:"core_cookie"`
+	// What a SCHED_DEADLINE task gets, in nanoseconds; 0 for the others.
+	DeadlineRuntime Value[uint64] `json:"deadline_runtime_ns"`
+	Deadline        Value[uint64] `json:"deadline_ns"`
+	DeadlinePeriod  Value[uint64] `json:"deadline_period_ns"`
+	UclampMin       Value[Uclamp] `json:"uclamp_min"`
+	UclampMax       Value[Uclamp] `json:"uclamp_max"`
+	// Autogroup is the number of the group of sched(7) that a session has,
+	// 0 for the initial one.
+	Autogroup     Value[uint64] `json:"autogroup"`
+	AutogroupNice Value[int32]  `json:"autogroup_nice"`
+}
+
+// Memory is what the task's memory is subject to.
+type Memory struct {
+	// Policy and its mode flags as get_mempolicy(2) tells them: 0 is
+	// MPOL_DEFAULT.
+	Policy      Value[uint32]   `json:"policy"`
+	Nodes       Value[[]uint64] `json:"nodes"`        // of the policy: bit mask, trailing zero words removed
+	MemsAllowed Value[[]uint64] `json:"mems_allowed"` // by the cpuset: the same
+	// MDWE is as prctl(2) PR_GET_MDWE tells: bit 0 PR_MDWE_REFUSE_EXEC_GAIN,
+	// bit 1 PR_MDWE_NO_INHERIT.
+	MDWE Value[uint32] `json:"mdwe"`
+	// THPDisabled is as prctl(2) PR_GET_THP_DISABLE tells: 0 no, 1 yes, 3
+	// except where advised.
+	THPDisabled Value[uint32] `json:"thp_disabled"`
+	// MergeAny: PR_SET_MEMORY_MERGE, pages may be shared with others (KSM).
+	MergeAny       Value[bool]   `json:"merge_any"`
+	CoredumpFilter Value[uint32] `json:"coredump_filter"` // as in /proc/PID/coredump_filter
+	// Randomized: the address space was laid out at random (PF_RANDOMIZE).
+	Randomized Value[bool] `json:"randomized"`
 }
 
 // Signals is the signal state; bit n-1 stands for signal n.
@@ -218,7 +276,30 @@ type Process struct {
 	TTY           Value[TTY]    `json:"tty"`
 	Subreaper     Value[bool]   `json:"child_subreaper"`
 	Threads       Value[uint32] `json:"threads"`
+	// SyscallDispatch: system calls go to a handler in the task itself
+	// (prctl(2) PR_SET_SYSCALL_USER_DISPATCH).
+	SyscallDispatch Value[bool] `json:"syscall_user_dispatch"`
+	// ShadowStack has the bits of ARCH_SHSTK_ENABLE on x86 and of
+	// PR_SET_SHADOW_STACK_STATUS on arm64.
+	ShadowStack Value[uint64] `json:"shadow_stack"`
+	// IOUring: the task has an io_uring context.
+	IOUring Value[bool] `json:"io_uring"`
+	// IOUringRestricted: new rings of the task are born with restrictions.
+	IOUringRestricted Value[bool] `json:"io_uring_restricted"`
+	// MCEKill is as prctl(2) PR_MCE_KILL_GET tells.
+	MCEKill   Value[MCEKill] `json:"mce_kill"`
+	IOFlusher Value[bool]    `json:"io_flusher"` // PR_SET_IO_FLUSHER
 }
+
+// MCEKill says when a task is told of broken memory.
+type MCEKill string
+
+// The policies of prctl(2) PR_MCE_KILL.
+const (
+	MCEKillDefault MCEKill = "default"
+	MCEKillEarly   MCEKill = "early"
+	MCEKillLate    MCEKill = "late"
+)
 
 // Inode identifies a file: device number as in stat(2), inode number.
 type Inode struct {
@@ -236,7 +317,22 @@ type FS struct {
 	// namespace, that is: pivoted, not chrooted.
 	RootIsMountRoot Value[bool] `json:"root_is_mount_root"`
 	RootReadOnly    Value[bool] `json:"root_read_only"`
+	// RootPropagation is that of root's mount alone, not of those below it.
+	RootPropagation Value[Propagation] `json:"root_propagation"`
 }
+
+// Propagation says how mounts made below a mount spread, see
+// mount_namespaces(7).
+type Propagation string
+
+// The kinds of propagation.
+const (
+	PropagationPrivate     Propagation = "private"
+	PropagationShared      Propagation = "shared"
+	PropagationSlave       Propagation = "slave"
+	PropagationSharedSlave Propagation = "shared and slave"
+	PropagationUnbindable  Propagation = "unbindable"
+)
 
 // File is one open file descriptor.
 type File struct {
@@ -260,6 +356,9 @@ type Keyrings struct {
 	Session Value[int32] `json:"session"`
 	Process Value[int32] `json:"process"`
 	Thread  Value[int32] `json:"thread"`
+	// SessionOwner is the user whose key the session keyring is, as an id of
+	// the initial user namespace; 0 if there is none.
+	SessionOwner Value[uint32] `json:"session_owner"`
 }
 
 // Exec is the program that the task runs.

@@ -67,11 +67,15 @@ func table() []Field {
 		u32("seccomp.filter_count", func(p *Posture) *Value[uint32] { return &p.Seccomp.Count }),
 		field("seccomp.filters", func(p *Posture) *Value[[]Filter] { return &p.Seccomp.Filters },
 			func(a, b []Filter) bool { return slices.EqualFunc(a, b, equalFilter) }, formatFilters),
+		boolean("seccomp.armed", func(p *Posture) *Value[bool] { return &p.Seccomp.Armed }),
 		u32("landlock.layers", func(p *Posture) *Value[uint32] { return &p.Landlock.Layers }),
+		list("landlock.handled", func(p *Posture) *Value[[]LandlockLayer] { return &p.Landlock.Handled }, LandlockLayer.String),
+		u32("landlock.rules", func(p *Posture) *Value[uint32] { return &p.Landlock.Rules }),
 
 		plain("cgroup.v2", func(p *Posture) *Value[uint64] { return &p.Cgroup.V2 }, decimal[uint64]),
 		list("cgroup.v1", func(p *Posture) *Value[[]CgroupV1] { return &p.Cgroup.V1 },
 			func(c CgroupV1) string { return c.Controller + "=" + strconv.FormatUint(c.ID, 10) }),
+		boolean("cgroup.frozen", func(p *Posture) *Value[bool] { return &p.Cgroup.Frozen }),
 	}
 	for i := range RlimitNames {
 		f = append(f, rlimit(i))
@@ -84,10 +88,26 @@ func table() []Field {
 		plain("sched.nice", func(p *Posture) *Value[int32] { return &p.Sched.Nice }, decimal[int32]),
 		u32("sched.rt_priority", func(p *Posture) *Value[uint32] { return &p.Sched.RTPriority }),
 		boolean("sched.reset_on_fork", func(p *Posture) *Value[bool] { return &p.Sched.ResetOnFork }),
-		field("sched.affinity", func(p *Posture) *Value[[]uint64] { return &p.Sched.Affinity }, slices.Equal[[]uint64], formatCPUs),
+		mask("sched.affinity", func(p *Posture) *Value[[]uint64] { return &p.Sched.Affinity }),
 		hex32("sched.ioprio", func(p *Posture) *Value[uint32] { return &p.Sched.IOPrio }),
 		plain("sched.timer_slack_ns", func(p *Posture) *Value[uint64] { return &p.Sched.TimerSlack }, decimal[uint64]),
 		plain("sched.core_cookie", func(p *Posture) *Value[uint64] { return &p.Sched.CoreCookie }, decimal[uint64]),
+		plain("sched.deadline_runtime_ns", func(p *Posture) *Value[uint64] { return &p.Sched.DeadlineRuntime }, decimal[uint64]),
+		plain("sched.deadline_ns", func(p *Posture) *Value[uint64] { return &p.Sched.Deadline }, decimal[uint64]),
+		plain("sched.deadline_period_ns", func(p *Posture) *Value[uint64] { return &p.Sched.DeadlinePeriod }, decimal[uint64]),
+		plain("sched.uclamp_min", func(p *Posture) *Value[Uclamp] { return &p.Sched.UclampMin }, Uclamp.String),
+		plain("sched.uclamp_max", func(p *Posture) *Value[Uclamp] { return &p.Sched.UclampMax }, Uclamp.String),
+		plain("sched.autogroup", func(p *Posture) *Value[uint64] { return &p.Sched.Autogroup }, decimal[uint64]),
+		plain("sched.autogroup_nice", func(p *Posture) *Value[int32] { return &p.Sched.AutogroupNice }, decimal[int32]),
+
+		hex32("memory.policy", func(p *Posture) *Value[uint32] { return &p.Memory.Policy }),
+		mask("memory.nodes", func(p *Posture) *Value[[]uint64] { return &p.Memory.Nodes }),
+		mask("memory.mems_allowed", func(p *Posture) *Value[[]uint64] { return &p.Memory.MemsAllowed }),
+		u32("memory.mdwe", func(p *Posture) *Value[uint32] { return &p.Memory.MDWE }),
+		u32("memory.thp_disabled", func(p *Posture) *Value[uint32] { return &p.Memory.THPDisabled }),
+		boolean("memory.merge_any", func(p *Posture) *Value[bool] { return &p.Memory.MergeAny }),
+		hex32("memory.coredump_filter", func(p *Posture) *Value[uint32] { return &p.Memory.CoredumpFilter }),
+		boolean("memory.randomized", func(p *Posture) *Value[bool] { return &p.Memory.Randomized }),
 
 		signals("signals.blocked", func(p *Posture) *Value[uint64] { return &p.Signals.Blocked }),
 		signals("signals.ignored", func(p *Posture) *Value[uint64] { return &p.Signals.Ignored }),
@@ -103,6 +123,12 @@ func table() []Field {
 		plain("process.tty", func(p *Posture) *Value[TTY] { return &p.Process.TTY }, formatTTY),
 		boolean("process.child_subreaper", func(p *Posture) *Value[bool] { return &p.Process.Subreaper }),
 		u32("process.threads", func(p *Posture) *Value[uint32] { return &p.Process.Threads }),
+		boolean("process.syscall_user_dispatch", func(p *Posture) *Value[bool] { return &p.Process.SyscallDispatch }),
+		plain("process.shadow_stack", func(p *Posture) *Value[uint64] { return &p.Process.ShadowStack }, decimal[uint64]),
+		boolean("process.io_uring", func(p *Posture) *Value[bool] { return &p.Process.IOUring }),
+		boolean("process.io_uring_restricted", func(p *Posture) *Value[bool] { return &p.Process.IOUringRestricted }),
+		word("process.mce_kill", func(p *Posture) *Value[MCEKill] { return &p.Process.MCEKill }),
+		boolean("process.io_flusher", func(p *Posture) *Value[bool] { return &p.Process.IOFlusher }),
 
 		plain("fs.umask", func(p *Posture) *Value[uint32] { return &p.FS.Umask }, func(v uint32) string { return fmt.Sprintf("%04o", v) }),
 		inode("fs.root", func(p *Posture) *Value[Inode] { return &p.FS.Root }),
@@ -110,11 +136,13 @@ func table() []Field {
 		boolean("fs.cwd_under_root", func(p *Posture) *Value[bool] { return &p.FS.CwdUnderRoot }),
 		boolean("fs.root_is_mount_root", func(p *Posture) *Value[bool] { return &p.FS.RootIsMountRoot }),
 		boolean("fs.root_read_only", func(p *Posture) *Value[bool] { return &p.FS.RootReadOnly }),
+		word("fs.root_propagation", func(p *Posture) *Value[Propagation] { return &p.FS.RootPropagation }),
 		field("files", func(p *Posture) *Value[Files] { return &p.Files }, equalFiles, formatFiles),
 
 		plain("keyrings.session", func(p *Posture) *Value[int32] { return &p.Keyrings.Session }, decimal[int32]),
 		plain("keyrings.process", func(p *Posture) *Value[int32] { return &p.Keyrings.Process }, decimal[int32]),
 		plain("keyrings.thread", func(p *Posture) *Value[int32] { return &p.Keyrings.Thread }, decimal[int32]),
+		u32("keyrings.session_owner", func(p *Posture) *Value[uint32] { return &p.Keyrings.SessionOwner }),
 
 		inode("exec.exe", func(p *Posture) *Value[Inode] { return &p.Exec.Exe }),
 		u32("exec.exe_nlink", func(p *Posture) *Value[uint32] { return &p.Exec.ExeNlink }),
@@ -149,17 +177,4 @@ func formatTTY(t TTY) string {
 		return "none"
 	}
 	return fmt.Sprintf("%d:%d", t.Major, t.Minor)
-}
-
-func formatCPUs(mask []uint64) string {
-	var parts []string
-	for i, w := range mask {
-		if w != 0 {
-			parts = append(parts, bitList(w, i*64))
-		}
-	}
-	if len(parts) == 0 {
-		return "none"
-	}
-	return strings.Join(parts, ",")
 }
