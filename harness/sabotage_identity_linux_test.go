@@ -65,7 +65,7 @@ func TestSabotageIdentity(t *testing.T) {
 		},
 		{
 			name: "process group/a session instead", ask: group, tamper: config(func(c *checkpoint.Config) { c.Session = true }),
-			want: finds{"process.session": oracle.Leaked, "process.session_leader": oracle.Inherited}, also: []string{"process.tty"},
+			want: finds{"process.session": oracle.Leaked, "process.session_leader": oracle.Inherited}, also: []string{"process.tty", "sched.autogroup"},
 		},
 		{name: "subreaper/skipped", ask: reaper, tamper: config(func(c *checkpoint.Config) { c.Subreaper = false }), want: finds{"process.child_subreaper": oracle.Ignored}},
 		{name: "subreaper/unasked", tamper: config(func(c *checkpoint.Config) { c.Subreaper = true }), want: finds{"process.child_subreaper": oracle.Leaked}},

@@ -25,6 +25,6 @@ func TestSabotageLandlock(t *testing.T) {
 	table(t, []sabotage{
 		{name: "unasked", need: needABI(1), ask: unasked, tamper: config(func(c *checkpoint.Config) {
 			c.Landlock = &landlock.Policy{Layers: []landlock.Ruleset{{HandledAccessFS: []landlock.Right{"make_dir"}}}}
-		}), want: finds{"landlock.layers": oracle.Leaked}},
+		}), want: finds{"landlock.layers": oracle.Leaked, "landlock.handled": oracle.Leaked}},
 	})
 }

@@ -117,7 +117,7 @@ func TestSabotageCredentials(t *testing.T) {
 		{name: "pdeathsig/skipped", ask: death, tamper: config(func(c *checkpoint.Config) { c.Pdeathsig = none[int]() }), want: finds{"privilege.pdeathsig": oracle.Ignored}},
 		{name: "pdeathsig/wrong", ask: death, tamper: config(func(c *checkpoint.Config) { c.Pdeathsig.Value = int(unix.SIGHUP) }), want: finds{"privilege.pdeathsig": oracle.Weaker}},
 		{name: "pdeathsig/unasked", tamper: config(func(c *checkpoint.Config) { c.Pdeathsig = checkpoint.Some(int(unix.SIGHUP)) }), want: finds{"privilege.pdeathsig": oracle.Leaked}},
-		{name: "personality/skipped", ask: persona, tamper: config(func(c *checkpoint.Config) { c.Personality = none[uint32]() }), want: finds{"privilege.personality": oracle.Ignored}},
+		{name: "personality/skipped", ask: persona, tamper: config(func(c *checkpoint.Config) { c.Personality = none[uint32]() }), want: finds{"privilege.personality": oracle.Ignored}, also: []string{"memory.randomized"}},
 		{name: "personality/wrong", ask: persona, tamper: config(func(c *checkpoint.Config) { c.Personality.Value = 0x8040000 }), want: finds{"privilege.personality": oracle.Weaker}},
 	})
 }
@@ -238,7 +238,7 @@ func TestSabotageProcess(t *testing.T) {
 		{name: "umask/more", ask: umask, tamper: config(func(c *checkpoint.Config) { c.Umask.Value = 0o177 }), want: finds{"fs.umask": oracle.Stronger}},
 		{
 			name: "session/skipped", ask: session, tamper: config(func(c *checkpoint.Config) { c.Session = false }),
-			want: finds{"process.session": oracle.Ignored, "process.process_group": oracle.Ignored, "process.session_leader": oracle.Weaker}, also: []string{"process.tty"},
+			want: finds{"process.session": oracle.Ignored, "process.process_group": oracle.Ignored, "process.session_leader": oracle.Weaker}, also: []string{"process.tty", "sched.autogroup"},
 		},
 		{name: "keyring/skipped", ask: keyring, tamper: config(func(c *checkpoint.Config) { c.NewKeyring = false }), want: finds{"keyrings.session": oracle.Ignored}},
 		{name: "keyring/unasked", tamper: config(func(c *checkpoint.Config) { c.NewKeyring = true }), want: finds{"keyrings.session": oracle.Leaked}},

@@ -301,7 +301,7 @@ func show(v any) string {
 		if _, ok := v["policy"]; ok {
 			return "the policy"
 		}
-		for _, k := range []string{"within", "at_least", "unknown"} {
+		for _, k := range []string{"as", "within", "at_least", "unknown"} {
 			if x, ok := v[k]; ok {
 				return strings.ReplaceAll(k, "_", " ") + " " + show(x)
 			}

@@ -125,13 +125,20 @@ func (b builder) memory(p *posture.Posture, facts *kernelFacts) {
 	}
 	numa := first(b.without(bpf.ProbesMoreMORE_NUMA, whyConfig+" (CONFIG_NUMA)"), fail)
 	mode, flags := k.Mempolicy&0xffff, k.Mempolicy>>16
-	const local = 1 << 1 // MPOL_F_LOCAL, up to 5.14: MPOL_PREFERRED without a node
-	if mode == 1 && flags&local != 0 {
-		mode = 4 // MPOL_LOCAL
+	const (
+		preferred, local = 1, 4   // MPOL_PREFERRED, MPOL_LOCAL
+		flagLocal        = 1 << 1 // MPOL_F_LOCAL, up to 5.14: MPOL_PREFERRED without a node
+	)
+	if mode == preferred && flags&flagLocal != 0 {
+		mode = local
+	}
+	nodes := trimmed(k.PolicyNodes[:])
+	if mode == local {
+		nodes = []uint64{} // what stands there was never written (mpol_set_nodemask, mm/mempolicy.c)
 	}
 	const modeFlags = 0xe000 // those of set_mempolicy(2); the others are the kernel's own
 	m.Policy = val(mode|flags&modeFlags, numa)
-	m.Nodes = val(trimmed(k.PolicyNodes[:]), first(numa, wide))
+	m.Nodes = val(nodes, first(numa, wide))
 	m.MemsAllowed = val(trimmed(k.MemsAllowed[:]), first(b.without(bpf.ProbesMoreMORE_MEMS, whyConfig+" (CONFIG_CPUSETS)"), fail, wide))
 
 	why := first(b.lacks(bpf.ProbesHaveHAVE_MM, whyNoMM), b.without(bpf.ProbesMoreMORE_MM_FLAGS, whyConfig), b.failed(bpf.ProbesFailedFAIL_MM))

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -90,10 +91,12 @@ func onThread[T any](t *testing.T, f func() (T, error)) T {
 	return v
 }
 
+var kernelTypes = sync.OnceValues(btf.LoadKernelSpec)
+
 // hasMember reports whether a structure of the running kernel has a member.
 func hasMember(t *testing.T, name, member string) bool {
 	t.Helper()
-	spec, err := btf.LoadKernelSpec()
+	spec, err := kernelTypes()
 	if err != nil {
 		t.Fatal(err)
 	}

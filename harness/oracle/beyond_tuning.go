@@ -30,6 +30,5 @@ func askedTuning(r *request.Request) []Beyond {
 	if b := x.Memory.Merge; b != nil {
 		add(true, "holdshort.memory.merge", *b)
 	}
-	add(x.Memory.DenyWriteExec, "holdshort.memory.denyWriteExec", true)
 	return out
 }

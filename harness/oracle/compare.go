@@ -59,6 +59,8 @@ func (e *Expectation) Compare(f Field, got *posture.Posture) (Outcome, string) {
 		return e.fresh(f, got)
 	case isFiltered:
 		return e.filtered(got)
+	case isArmed:
+		return e.armed(got)
 	case isTable:
 		if g, _ := got.Files.Get(); g.Truncated > 0 {
 			return e.truncated(g)
@@ -80,6 +82,21 @@ func (e *Expectation) Compare(f Field, got *posture.Posture) (Outcome, string) {
 		return Equal, ""
 	}
 	return e.miss(f, got), ""
+}
+
+// armed judges the flag that makes seccomp work at all.
+func (e *Expectation) armed(got *posture.Posture) (Outcome, string) {
+	mode, ok := got.Seccomp.Mode.Get()
+	armed, _ := got.Seccomp.Armed.Get()
+	switch {
+	case !ok:
+		return Unobservable, "the mode was not read"
+	case armed == (mode != 0):
+		return Equal, ""
+	case armed:
+		return Leaked, "system calls go through seccomp, which is off"
+	}
+	return Weaker, "system calls do not go through seccomp"
 }
 
 // known reports whether there is a wanted value.
@@ -147,6 +164,13 @@ func (e *Expectation) fresh(f Field, got *posture.Posture) (Outcome, string) {
 			return Ignored, "it is the caller's"
 		case after == 0:
 			return Weaker, "there is none"
+		}
+		return Equal, ""
+	}
+	if f == SchedAutogroup {
+		before, _ := e.caller.Sched.Autogroup.Get()
+		if after, _ := got.Sched.Autogroup.Get(); after == before {
+			return Inherited, "it is the caller's"
 		}
 		return Equal, ""
 	}
@@ -279,6 +303,8 @@ func (e *Expectation) Want(f Field) any {
 			return map[string]any{"policy": e.filters[0], "on_top_of": f.Value(e.caller)}
 		}
 		return map[string]any{"policies": e.filters, "on_top_of": f.Value(e.caller)}
+	case isArmed:
+		return map[string]any{"as": SeccompMode.String()}
 	case isWithin:
 		return map[string]any{"within": f.Value(&e.want)}
 	case isAtLeast:

@@ -85,6 +85,7 @@ func expect(req *request.Request, caller *posture.Posture, feat Features, inside
 	b.process()
 	b.fs()
 	b.exec()
+	b.state()
 	e.beyond = Asked(req)
 	return e
 }

@@ -1,9 +1,11 @@
 package oracle
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/holdshort/holdshort/checkpoint/landlock"
+	"github.com/holdshort/holdshort/probes/posture"
 )
 
 // The oracle's own reading of a Landlock policy. It shares the table of names
@@ -63,4 +65,19 @@ func (b *builder) landlock() {
 		b.puzzle(LandlockLayers, Requested, src, "the caller's layers were not counted")
 	}
 	b.e.rules[LandlockLayers].note = note
+	if before, ok := b.c.Landlock.Handled.Get(); ok {
+		all := slices.Clone(before)
+		for _, l := range layers {
+			const refer = 1 << 13 // a layer that handles files denies it unasked
+			if l.fs != 0 {
+				l.fs |= refer
+			}
+			all = append(all, posture.LandlockLayer{FS: uint32(l.fs), Net: uint32(l.net), Scope: uint32(l.scoped)})
+		}
+		put(b, LandlockHandled, &b.w.Landlock.Handled, all, Requested, src)
+	} else {
+		b.puzzle(LandlockHandled, Requested, src, "the caller's layers were not read")
+	}
+	b.e.rules[LandlockHandled].note = note
+	b.puzzle(LandlockRules, Implied, src, notFixed)
 }

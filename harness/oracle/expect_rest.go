@@ -181,20 +181,9 @@ func (b *builder) forked() {
 func (b *builder) affinity() {
 	at := &b.w.Sched.Affinity
 	allowed := b.f.CPUs
-	moved, src := false, ""
-	if _, ok := b.r.Ext.Cgroup.V1["cpuset"]; ok {
-		moved, src = true, "holdshort.cgroup"
-	}
-	for _, l := range b.r.Ext.Cgroup.Limits {
-		if strings.HasPrefix(l.File, "cpuset.") {
-			moved, src = true, "holdshort.cgroup"
-		}
-	}
-	if b.l.CgroupsPath != "" && contains(b.f.CgroupV1, "cpuset") {
-		moved, src = true, "linux.cgroupsPath"
-	}
+	moved, src := b.cpusetMoves()
 	if res := b.l.Resources; res != nil && res.CPU != nil && res.CPU.Cpus != "" {
-		moved, src = true, "linux.resources.cpu.cpus"
+		src = "linux.resources.cpu.cpus"
 		if asked, err := request.CPUList(res.CPU.Cpus); err == nil {
 			if allowed == nil {
 				allowed = asked
@@ -216,6 +205,26 @@ func (b *builder) affinity() {
 	case moved:
 		b.puzzle(SchedAffinity, Implied, src, "the CPUs of the workload's cpuset are not known")
 	}
+}
+
+// cpusetMoves reports whether something that was asked for may change the
+// workload's cpuset, and what.
+func (b *builder) cpusetMoves() (moved bool, source string) {
+	if _, ok := b.r.Ext.Cgroup.V1["cpuset"]; ok {
+		moved, source = true, "holdshort.cgroup"
+	}
+	for _, l := range b.r.Ext.Cgroup.Limits {
+		if strings.HasPrefix(l.File, "cpuset.") {
+			moved, source = true, "holdshort.cgroup"
+		}
+	}
+	if b.l.CgroupsPath != "" && contains(b.f.CgroupV1, "cpuset") {
+		moved, source = true, "linux.cgroupsPath"
+	}
+	if res := b.l.Resources; res != nil && res.CPU != nil && res.CPU.Cpus+res.CPU.Mems != "" {
+		moved, source = true, "linux.resources.cpu"
+	}
+	return moved, source
 }
 
 func intersect(a, b []uint64) []uint64 {

@@ -52,9 +52,13 @@ const (
 	SeccompMode
 	SeccompCount
 	SeccompFilters
+	SeccompArmed
 	LandlockLayers
+	LandlockHandled
+	LandlockRules
 	CgroupV2
 	CgroupV1
+	CgroupFrozen
 	RlimitCPU
 	RlimitFSize
 	RlimitData
@@ -81,6 +85,21 @@ const (
 	SchedIOPrio
 	SchedTimerSlack
 	SchedCoreCookie
+	SchedDeadlineRuntime
+	SchedDeadline
+	SchedDeadlinePeriod
+	SchedUclampMin
+	SchedUclampMax
+	SchedAutogroup
+	SchedAutogroupNice
+	MemoryPolicy
+	MemoryNodes
+	MemoryMemsAllowed
+	MemoryMDWE
+	MemoryTHPDisabled
+	MemoryMergeAny
+	MemoryCoredumpFilter
+	MemoryRandomized
 	SignalsBlocked
 	SignalsIgnored
 	SignalsPending
@@ -94,16 +113,24 @@ const (
 	ProcessTTY
 	ProcessSubreaper
 	ProcessThreads
+	ProcessSyscallDispatch
+	ProcessShadowStack
+	ProcessIOUring
+	ProcessIOUringRestricted
+	ProcessMCEKill
+	ProcessIOFlusher
 	FSUmask
 	FSRoot
 	FSCwd
 	FSCwdUnderRoot
 	FSRootIsMountRoot
 	FSRootReadOnly
+	FSRootPropagation
 	OpenFiles
 	KeyringSession
 	KeyringProcess
 	KeyringThread
+	KeyringSessionOwner
 	ExecExe
 	ExecExeNlink
 	ExecComm

@@ -192,3 +192,50 @@ func fileOrder(want, got posture.Files) order {
 	}
 	return laxer
 }
+
+// handledOrder: whatever a layer does not handle, it does not deny. Layers that
+// differ in number are a matter of landlock.layers too.
+func handledOrder(want, got []posture.LandlockLayer) order {
+	if len(got) < len(want) {
+		return laxer
+	}
+	for i, w := range want {
+		if w.FS&^got[i].FS|w.Net&^got[i].Net|w.Scope&^got[i].Scope != 0 {
+			return laxer
+		}
+	}
+	return stricter
+}
+
+// clampOrder: more utilisation claimed is more of the machine.
+func clampOrder(want, got posture.Uclamp) order {
+	switch {
+	case got.Value > want.Value:
+		return laxer
+	case got.Value < want.Value:
+		return stricter
+	}
+	return other
+}
+
+// propagationOrder: a shared mount tells others of what is mounted below it, a
+// slave is told.
+func propagationOrder(want, got posture.Propagation) order {
+	reach := func(p posture.Propagation) int {
+		switch p {
+		case posture.PropagationUnbindable:
+			return 0
+		case posture.PropagationPrivate:
+			return 1
+		case posture.PropagationSlave:
+			return 2
+		case posture.PropagationShared:
+			return 3
+		}
+		return 4
+	}
+	if reach(got) > reach(want) {
+		return laxer
+	}
+	return stricter
+}

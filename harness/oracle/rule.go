@@ -50,6 +50,7 @@ const (
 	isAtLeast            // a mask with at least the wanted bits
 	isFiltered           // seccomp: the filters asked for on top of the caller's
 	isTable              // the table of open files
+	isArmed              // set if there is a seccomp mode, and only then
 	isAllowed            // a mask that may be smaller than the wanted one
 )
 

@@ -27,6 +27,12 @@ func (e *Expectation) Sample() *posture.Posture {
 	if e.rules[SchedCoreCookie].pred == isFresh {
 		got.Sched.CoreCookie = posture.Known[uint64](0xffff8881cafe0000)
 	}
+	if before, ok := e.caller.Sched.Autogroup.Get(); ok && e.rules[SchedAutogroup].pred == isFresh {
+		got.Sched.Autogroup = posture.Known(before + 1)
+	}
+	if mode, ok := got.Seccomp.Mode.Get(); ok {
+		got.Seccomp.Armed = posture.Known(mode != 0)
+	}
 	if len(e.filters) > 0 {
 		// Any filters will do: whether they are the right ones is the judge's
 		// business.

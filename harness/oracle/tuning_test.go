@@ -50,7 +50,7 @@ func TestAskedTuning(t *testing.T) {
 	}
 	for _, f := range []string{
 		"process.scheduler.deadline", "linux.memoryPolicy", "holdshort.uclamp", "holdshort.autogroupNice", "holdshort.ioFlusher",
-		"holdshort.memory.thpDisable", "holdshort.memory.merge", "holdshort.memory.denyWriteExec",
+		"holdshort.memory.thpDisable", "holdshort.memory.merge",
 	} {
 		if !seen[f] {
 			t.Errorf("%s needs no evidence", f)

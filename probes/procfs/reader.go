@@ -220,6 +220,31 @@ func (t *task) unseen() {
 	p.Process.Subreaper = posture.Unreadable[bool](none)
 	p.Keyrings.Session = posture.Unreadable[int32]("/proc shows keyrings of the reader only")
 	p.Keyrings.Process, p.Keyrings.Thread = p.Keyrings.Session, p.Keyrings.Session
+	p.Keyrings.SessionOwner = posture.Unreadable[uint32](p.Keyrings.Session.Why())
+	p.Landlock.Handled, p.Landlock.Rules = posture.Unreadable[[]posture.LandlockLayer](none), posture.Unreadable[uint32](none)
+	p.Seccomp.Armed = posture.Unreadable[bool](none)
+	p.Memory.MDWE = posture.Unreadable[uint32](none)
+	q := &p.Process
+	q.SyscallDispatch, q.IOUring, q.IOUringRestricted = posture.Unreadable[bool](none), posture.Unreadable[bool](none), posture.Unreadable[bool](none)
+	q.ShadowStack = posture.Unreadable[uint64](none)
+	t.notYet()
+}
+
+// notYet are those that /proc or a system call shows and that are not read.
+func (t *task) notYet() {
+	p := t.p
+	const why = "not read from /proc so far"
+	number, flag, mask := posture.Unreadable[uint32](why), posture.Unreadable[bool](why), posture.Unreadable[[]uint64](why)
+	p.Cgroup.Frozen = flag
+	s := &p.Sched
+	s.DeadlineRuntime, s.Deadline, s.DeadlinePeriod = posture.Unreadable[uint64](why), posture.Unreadable[uint64](why), posture.Unreadable[uint64](why)
+	s.UclampMin, s.UclampMax = posture.Unreadable[posture.Uclamp](why), posture.Unreadable[posture.Uclamp](why)
+	s.Autogroup, s.AutogroupNice = posture.Unreadable[uint64](why), posture.Unreadable[int32](why)
+	m := &p.Memory
+	m.Policy, m.Nodes, m.MemsAllowed = number, mask, mask
+	m.THPDisabled, m.MergeAny, m.CoredumpFilter, m.Randomized = number, flag, number, flag
+	p.Process.MCEKill, p.Process.IOFlusher = posture.Unreadable[posture.MCEKill](why), flag
+	p.FS.RootPropagation = posture.Unreadable[posture.Propagation](why)
 }
 
 // lost is the value of something that failed to be read.

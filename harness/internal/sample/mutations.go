@@ -91,8 +91,11 @@ func init() {
 		"privilege.loginuid":       u(func(p *P) *posture.Value[uint32] { return &p.Privilege.LoginUID }),
 		"privilege.sessionid":      u(func(p *P) *posture.Value[uint32] { return &p.Privilege.SessionID }),
 		"privilege.spec_flags":     u(func(p *P) *posture.Value[uint32] { return &p.Privilege.SpecFlags }),
-		"seccomp.mode":             u(func(p *P) *posture.Value[uint32] { return &p.Seccomp.Mode }),
-		"seccomp.filter_count":     u(func(p *P) *posture.Value[uint32] { return &p.Seccomp.Count }),
+		"seccomp.mode": func(p *P) {
+			v, _ := p.Seccomp.Mode.Get()
+			p.Seccomp.Mode, p.Seccomp.Armed = posture.Known(v^64), posture.Known(v^64 != 0)
+		},
+		"seccomp.filter_count": u(func(p *P) *posture.Value[uint32] { return &p.Seccomp.Count }),
 		"seccomp.filters": func(p *P) {
 			v, _ := p.Seccomp.Filters.Get()
 			p.Seccomp.Filters = posture.Known(append([]posture.Filter{{Log: true, Instructions: []posture.Instruction{{Code: 6}}}}, v...))
@@ -170,6 +173,7 @@ func init() {
 		"exec.secure":       b(func(p *P) *posture.Value[bool] { return &p.Exec.Secure }),
 		"exec.fork_no_exec": b(func(p *P) *posture.Value[bool] { return &p.Exec.ForkNoExec }),
 	}
+	more(b, u, i, l)
 	for r, name := range [...]string{"cpu", "fsize", "data", "stack", "core", "rss", "nproc", "nofile", "memlock", "as", "locks", "sigpending", "msgqueue", "nice", "rtprio", "rttime"} {
 		Mutations["rlimits."+name] = func(p *P) {
 			v, _ := p.Rlimits.Get()
