@@ -148,6 +148,8 @@ func (g *Guest) fill(im *image) error {
 	for name, text := range map[string]string{
 		"/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
 		"/etc/group":  "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n",
+		"/etc/subuid": "root:100000:65536\n",
+		"/etc/subgid": "root:100000:65536\n",
 		"/etc/hosts":  "127.0.0.1 localhost\n::1 localhost\n",
 	} {
 		if err := im.bytes(name, []byte(text), 0o644); err != nil {

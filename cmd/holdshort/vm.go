@@ -76,20 +76,21 @@ type vmExecCmd struct {
 	Tool  []string `short:"t" help:"Take a program and the libraries that it is linked to along; repeatable." placeholder:"NAME|PATH"`
 	Env   []string `short:"e" help:"Set a variable. The others are those of this process." placeholder:"NAME=VALUE"`
 	NoDir bool     `help:"Do not take the working directory along."`
+	Bare  bool     `help:"Do not take this machine's shell, coreutils, mount, ip and the like along."`
 
 	Args []string `arg:"" passthrough:"partial" help:"Program and arguments, after --." name:"cmd"`
 }
 
 // Help is the long text of "vm exec --help".
 func (vmExecCmd) Help() string {
-	return `The program, the working directory with what is below it, and the environment are taken into a guest that boots the kernel, and the program runs there as root, with the working directory and the path that it has here. Its output is passed on as it comes, and its exit status is the command's; 128+n if signal n ended it, 4 if the guest did not come to a clean end (panic, hang, time limit), which is then described on stderr. Nothing comes back but output and status.
+	return `The program, the working directory with what is below it, the environment and common programs (shell, coreutils, mount, ip ...) are taken into a guest that boots the kernel, and the program runs there as root, with the working directory and the path that it has here. Its output is passed on as it comes, and its exit status is the command's; 128+n if signal n ended it, 4 if the guest did not come to a clean end (panic, hang, time limit), which is then described on stderr. Nothing comes back but output and status.
 
 Kernels are fetched with apt from the mirror that this machine is configured with, once. No root is needed, and nothing of this machine's package state is touched.
 
 Examples:
   go test -exec 'holdshort vm exec --kernel 6.1 --' ./...
   holdshort vm exec -k 6.12 -- /path/to/static-program arguments
-  holdshort vm exec -k 5.10 -t sh -t mount -- /bin/sh -c 'mount; uname -r'
+  holdshort vm exec -k 5.10 -t strace -- /bin/sh -c 'mount; strace -c true'
   holdshort vm exec -k 7.2 -- holdshort doctor`
 }
 
@@ -139,6 +140,9 @@ func (c *vmExecCmd) command(g *vm.Guest, args []string) error {
 	g.TakeDir = !c.NoDir
 	g.Env = append(guestEnv(os.Environ()), c.Env...)
 	g.Programs = c.Tool
+	if !c.Bare {
+		g.Programs = append(g.Programs, vm.Userland()...)
+	}
 	for _, f := range c.File {
 		host, inside, _ := strings.Cut(f, ":")
 		if inside != "" && !filepath.IsAbs(inside) {

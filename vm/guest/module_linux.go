@@ -23,6 +23,10 @@ func moduleDir() string {
 	return "/lib/modules/" + unix.ByteSliceToString(u.Release[:])
 }
 
+// moduleParams keeps modules from making devices that nobody asked for, as
+// systemd's modprobe.d does.
+var moduleParams = map[string]string{"dummy": "numdummies=0", "ifb": "numifbs=0", "bonding": "max_bonds=0"}
+
 // loadModule loads one module file. Compressed ones are left to the kernel
 // to unpack (since Linux 5.17, MODULE_DECOMPRESS). Its being there already is
 // no error.
@@ -36,7 +40,7 @@ func loadModule(path string) error {
 	if !strings.HasSuffix(path, ".ko") {
 		flags = unix.MODULE_INIT_COMPRESSED_FILE
 	}
-	if err := unix.FinitModule(fd, "", flags); err != nil && !errors.Is(err, unix.EEXIST) {
+	if err := unix.FinitModule(fd, moduleParams[moduleName(path)], flags); err != nil && !errors.Is(err, unix.EEXIST) {
 		return err
 	}
 	return nil
