@@ -160,6 +160,10 @@ static void refuse(const struct request *q, s32 err)
 	send_event(&ev, -1);
 }
 
+/* pipe_key names an exec pipe among what epoll waits for, above 0 and 1. With the serial number, since the events of
+ * one turn may free a slot, fill it anew, and then tell of the pipe that was there before. */
+static u64 pipe_key(u32 slot, u64 serial) { return serial << 20 | (16 + slot); }
+
 static void spawn(const struct request *q, const s32 *fds, u32 nfds)
 {
 	struct launch *l = (struct launch *)(ARENA_BASE + q->offset);
@@ -217,7 +221,7 @@ static void spawn(const struct request *q, const s32 *fds, u32 nfds)
 	if (q->slot >= top)
 		top = q->slot + 1;
 	if (pipe[0] >= 0) {
-		struct epoll_event e = { .events = POLLHUP, .data = 16 + q->slot };
+		struct epoll_event e = { .events = POLLHUP, .data = pipe_key(q->slot, q->serial) };
 		sys4(NR_epoll_ctl, epfd, 1, pipe[0], &e);
 	}
 	if (!(flags & LF_NO_SPAWNED))
@@ -641,8 +645,10 @@ __attribute__((noreturn)) void agent_main(void)
 			} else if (d == 1) {
 				sys3(NR_read, sigfd, drain, sizeof drain);
 				reap();
-			} else if (d - 16 < MAX_SLOTS) {
-				on_exec((u32)(d - 16));
+			} else {
+				u32 slot = (u32)(d & 0xfffff) - 16;
+				if (slot < MAX_SLOTS && pipe_key(slot, records[slot].serial) == d)
+					on_exec(slot);
 			}
 		}
 	}
