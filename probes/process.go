@@ -73,6 +73,7 @@ func (p *process) event(h *head, b []byte) {
 			p.bornBeside(key{uint32(h.entry), h.ip})
 		}
 	case bpf.ProbesAtAT_EXEC:
+		p.rec.passed = false
 		p.giveUp("another exec came first", true)
 		if s, ok := p.snapshot(AtExec, h, b); ok {
 			p.exec = s.body
@@ -93,10 +94,12 @@ func (p *process) event(h *head, b []byte) {
 		p.add(AtReturn, h, b)
 		p.freeze()
 	case bpf.ProbesAtAT_FIRST:
+		p.rec.passed = true
 		p.add(AtFirst, h, b)
 	case bpf.ProbesAtAT_NO_RETURN:
 		p.missing(AtReturn, "the return of execve was not seen: the hook at sys_exit did not fire", false)
 	case bpf.ProbesAtAT_NO_FIRST:
+		p.rec.passed = true
 		if p.g.o.faultHook() {
 			p.missing(AtFirst, "no page fault at the entry point: the page was mapped already, or the process ended before", true)
 		} else {

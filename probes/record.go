@@ -74,7 +74,14 @@ type Record struct {
 	// LostElsewhere counts events of all processes, and tasks that could not
 	// be watched, lost while this record was made.
 	LostElsewhere uint64
+
+	passed bool
 }
+
+// Passed reports whether the process is known to have been in user mode since
+// its last exec: its first instruction was seen, or something that comes after
+// it. Only what AtFirst was wanted of is known so.
+func (r *Record) Passed() bool { return r.passed || r.Ended }
 
 // Complete reports whether every wanted snapshot is there or provably cannot
 // exist, and nothing of this process was lost.

@@ -66,6 +66,9 @@ func (h *Held) take(ctx context.Context, r *Reader, here func() error) (left boo
 	}
 	tracer := t.p.Process.Tracer
 	if err := sys.Seize(h.pid); err != nil {
+		if dead := t.alive(); dead != nil { // EPERM, too (ptrace_attach, kernel/ptrace.c)
+			err = dead
+		}
 		return true, err
 	}
 	if h.stop, err = await(ctx, h.pid, here); err != nil {
@@ -80,6 +83,10 @@ func (h *Held) take(ctx context.Context, r *Reader, here func() error) (left boo
 	if err := t.all(); err != nil {
 		return false, err
 	}
+	// /proc goes on to answer for a process that was killed, with less and less.
+	if _, err := sys.Sigmask(h.pid); err != nil {
+		return false, err
+	}
 	h.p, h.spoiled = t.p, t.strayed
 	h.p.Process.Tracer = tracer
 	return false, nil
@@ -87,6 +94,10 @@ func (h *Held) take(ctx context.Context, r *Reader, here func() error) (left boo
 
 // Posture is what was read; it must not be changed.
 func (h *Held) Posture() *posture.Posture { return h.p }
+
+// Stopped reports whether the process was stopped already when it was taken hold
+// of, so that its parent may have been told. Otherwise it never will be.
+func (h *Held) Stopped() bool { return h.stop == groupStop }
 
 // IP is the user instruction pointer.
 func (h *Held) IP() posture.Value[uint64] { return h.ip }

@@ -196,9 +196,19 @@ func (t *task) all() error {
 	t.exec()
 	t.seccomp()
 	t.unseen()
-	// Whatever was asked for by number was this process's, if it still is.
-	var st unix.Stat_t
-	return gone(unix.Fstatat(t.dir, "stat", &st, 0))
+	return t.alive() // whatever was asked for by number was this process's, if it still is
+}
+
+// alive fails with ESRCH if the process has ended, reaped or not.
+func (t *task) alive() error {
+	b, err := t.file("stat", true)
+	if err != nil {
+		return gone(err)
+	}
+	if i := bytes.LastIndex(b, []byte(") ")); i < 0 || b[i+2] == 'Z' || b[i+2] == 'X' {
+		return unix.ESRCH
+	}
+	return nil
 }
 
 // gone makes one error of the two that tell the end of a process.
