@@ -16,13 +16,14 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// held gathers what no posture shows, from the parked workload: its mount
-// table, sysctls, devices and the limits of its cgroups. What is left between
-// here and the first instruction (descriptors, ids, capabilities, limits,
-// seccomp) changes none of it.
+// held gathers what no posture shows, from the parked or the frozen workload:
+// its mount table, sysctls, devices and the limits of its cgroups. What is left
+// between parking and the first instruction (descriptors, ids, capabilities,
+// limits, seccomp) changes none of it; of the frozen one nothing is left.
 type held struct {
 	pid int
 	cfg *checkpoint.Config
+	at  At
 
 	req   *request.Request
 	dir   string // of the bundle
@@ -53,7 +54,7 @@ func (h *held) gather(beyond []oracle.Beyond) []Evidence {
 	h.mountsErr = err
 	out := make([]Evidence, 0, len(beyond))
 	for _, b := range beyond {
-		e := Evidence{Field: b.Field}
+		e := Evidence{Field: b.Field, At: h.at}
 		got, holds, why, err := h.look(&b)
 		switch {
 		case err != nil:

@@ -49,6 +49,7 @@ func (l *launch) foresee() error {
 	}
 	slices.SortFunc(files, func(a, b posture.File) int { return int(a.FD - b.FD) })
 	l.facts.Files = files
+	l.facts.Signals = l.signals()
 	if l.asked.Terminal {
 		var st unix.Stat_t
 		if raw, err := l.asked.Stdin.SyscallConn(); err == nil {

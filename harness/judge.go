@@ -82,7 +82,10 @@ type Result struct {
 	Reasons  []string // why the verdict is unknown, or would be without the findings
 	Checks   []Check
 	Findings int
-	Lost     uint64
+	// Disagreements is how many of the findings are of the instruments, not
+	// of the workload.
+	Disagreements int
+	Lost          uint64
 	// Answers are what the witness found out from inside, if it was the
 	// workload: see [Runner.Witness].
 	Answers []witness.Answer
@@ -102,13 +105,27 @@ func (r *Result) ExitCode() int { return ExitCode(r.Verdict, r.Cause) }
 // snapshot at exec or at return is missing, if one of them was not at the
 // program's entry, if anything was lost, or if something that was asked for
 // cannot be judged. Else, and only then, it is constrained.
+//
+// If there is a second reading of the frozen workload it has to agree, in every
+// field that both readings have. A disagreement is no finding of the workload:
+// nobody knows which of the two is right. So it makes the verdict unknown. What
+// only the second reading has is judged by that.
 func Judge(exp *oracle.Expectation, snaps []Snapshot, evidence []Evidence, lost uint64) *Result {
 	beyond := exp.Beyond()
 	r := &Result{exp: exp, snaps: snaps, Lost: lost, Checks: make([]Check, 0, int(oracle.NumFields)+len(beyond))}
 	var s sight
 	s.look(r, snaps)
+	dissents := s.dissents()
 	unseen := 0
 	for f := range oracle.NumFields {
+		if why := dissents[f]; why != "" {
+			r.Checks = append(r.Checks, Check{Field: f, exp: exp})
+			c := &r.Checks[len(r.Checks)-1]
+			s.judge(c)
+			c.Outcome, c.Why = oracle.Disagreement, why+"; by eBPF alone it would be "+string(c.Outcome)
+			r.count(c)
+			continue
+		}
 		if s.n > 0 && exp.Holds(f, s.all[:s.n]) {
 			r.Checks = append(r.Checks, Check{Field: f, At: s.latest, Outcome: oracle.Equal, exp: exp, got: s.all[s.n-1]})
 			continue
@@ -127,11 +144,14 @@ func Judge(exp *oracle.Expectation, snaps []Snapshot, evidence []Evidence, lost 
 	if lost > 0 {
 		r.doubt(EvidenceLost, fmt.Sprintf("%d records of the kernel were lost", lost))
 	}
+	if r.Disagreements > 0 {
+		r.doubt(Contradiction, fmt.Sprintf("eBPF and /proc disagree on %d fields", r.Disagreements))
+	}
 	if unseen > 0 {
 		r.doubt(CannotObserve, r.unseen())
 	}
 	switch {
-	case r.Findings > 0:
+	case r.Findings > r.Disagreements:
 		r.Verdict, r.Cause = Violated, NoCause
 	case r.Cause != NoCause:
 		r.Verdict = Unknown
@@ -155,7 +175,7 @@ func Refuse(exp *oracle.Expectation, field, why string) *Result {
 // machine cannot show: it may come back if the launch is repeated.
 func (r *Result) doubt(c Cause, why string) {
 	r.Reasons = append(r.Reasons, why)
-	if r.Cause == NoCause || c == EvidenceLost {
+	if r.Cause == NoCause || c == EvidenceLost || r.Cause == CannotObserve {
 		r.Cause = c
 	}
 }
@@ -163,6 +183,9 @@ func (r *Result) doubt(c Cause, why string) {
 // count adds a check up; it returns 1 if the verdict lacks its evidence.
 func (r *Result) count(c *Check) int {
 	switch {
+	case c.Outcome == oracle.Disagreement:
+		r.Findings++
+		r.Disagreements++
 	case c.Outcome.Finding():
 		r.Findings++
 	case c.Outcome == oracle.Unobservable && c.Class() == oracle.Requested:
@@ -192,6 +215,8 @@ type sight struct {
 	all    [3]*posture.Posture // the n that there are, in order
 	n      int
 	latest At
+
+	frozen *posture.Posture // the second reading
 }
 
 var instants = [3]At{AtExec, AtReturn, AtFirst}
@@ -199,6 +224,20 @@ var instants = [3]At{AtExec, AtReturn, AtFirst}
 func (s *sight) look(r *Result, snaps []Snapshot) {
 	for i := range snaps {
 		sn := &snaps[i]
+		if sn.Void != "" {
+			cause := EvidenceLost
+			if sn.Denied {
+				cause = CannotObserve
+			}
+			r.doubt(cause, "nothing was seen at "+string(sn.At)+": "+sn.Void)
+			continue
+		}
+		if entry, ok := sn.IPIsEntry.Get(); sn.At == AtFrozen {
+			if s.frozen = sn.Posture; ok && !entry {
+				r.doubt(EvidenceLost, "the snapshot at "+string(sn.At)+" was not at the program's entry")
+			}
+			continue
+		}
 		for j, at := range instants {
 			if sn.At != at || sn.Posture == nil {
 				continue
@@ -241,6 +280,7 @@ func (s *sight) judge(c *Check) {
 		c.Why = why
 	}
 	if last < 0 {
+		s.judgeFrozen(c)
 		return
 	}
 	c.At, c.got = instants[last], s.at[last]
@@ -256,6 +296,17 @@ func (s *sight) judge(c *Check) {
 			c.late(instants[j], s.at[j])
 			return
 		}
+	}
+}
+
+// judgeFrozen compares a field that only the second reading has.
+func (s *sight) judgeFrozen(c *Check) {
+	if s.frozen == nil || c.Field == oracle.SeccompFilters { // of filters it shows only a part
+		return
+	}
+	if ok, _ := c.Field.Known(s.frozen); ok {
+		c.At, c.got = AtFrozen, s.frozen
+		c.Outcome, c.Why = c.exp.Compare(c.Field, c.got)
 	}
 }
 
@@ -278,7 +329,7 @@ func (c *Check) weigh(evidence []Evidence) {
 		if e.Field != c.beyond.Field {
 			continue
 		}
-		c.At, c.found, c.Why = AtHeld, e, e.Why
+		c.At, c.found, c.Why = e.At, e, e.Why
 		switch {
 		case !e.Known:
 		case e.Holds:

@@ -14,6 +14,7 @@ import (
 	"github.com/holdshort/holdshort/harness/request"
 	"github.com/holdshort/holdshort/probes"
 	"github.com/holdshort/holdshort/probes/posture"
+	"github.com/holdshort/holdshort/probes/procfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -21,6 +22,11 @@ import (
 type RunnerOptions struct {
 	// Unobserved launches without probes: every verdict is unknown.
 	Unobserved bool
+	// Freeze holds every workload at its entry point, reads its posture there
+	// a second time from /proc, and judges there what no posture shows,
+	// instead of while it is parked. It takes CAP_SYS_PTRACE. The workload
+	// does not notice.
+	Freeze bool
 	// Probes are the observer's settings; nil is a good choice.
 	Probes *probes.Options
 }
@@ -34,15 +40,20 @@ type Runner struct {
 	release  func()
 	machine  *machine
 	expected oracle.Cache
+	proc     *procfs.Reader // nil unless workloads are frozen
 
 	// ProbesErr says why there is no observer; every verdict is then unknown.
 	ProbesErr error
 
 	// The tests of this package plant faults with these: tamper changes what
 	// is launched behind the request's back, parked acts on the workload
-	// directly before it proceeds.
-	tamper func(*checkpoint.Config, *checkpoint.Options)
-	parked func(*checkpoint.Workload)
+	// directly before it proceeds, stopped and held on the frozen one before and
+	// while it is held, falsify changes what was seen of it.
+	tamper  func(*checkpoint.Config, *checkpoint.Options)
+	parked  func(*checkpoint.Workload)
+	stopped func(pid int)
+	held    func(pid int)
+	falsify func([]Snapshot)
 }
 
 // NewRunner starts the agent and, unless told otherwise, the observer. That
@@ -64,11 +75,18 @@ func NewRunner(ctx context.Context, opts *RunnerOptions) (*Runner, error) {
 		r.ProbesErr = errors.New("observation was not asked for")
 		return r, nil
 	}
+	if opts.Freeze {
+		if r.proc, err = procfs.New(); err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
+	}
 	if err := r.observe(ctx, opts.Probes); err != nil {
 		r.ProbesErr = err
 	}
 	return r, nil
 }
+
+func (r *Runner) freezes() bool { return r.proc != nil && r.observer != nil }
 
 func (r *Runner) observe(ctx context.Context, opts *probes.Options) error {
 	o, err := probes.Open(ctx, opts)
@@ -76,7 +94,7 @@ func (r *Runner) observe(ctx context.Context, opts *probes.Options) error {
 		return err
 	}
 	want := []probes.At{probes.AtCaller, probes.AtReturn, probes.AtFirst, probes.AtExit}
-	c, err := o.WatchChildrenOf(ctx, r.launcher.AgentPID(), &probes.WatchOptions{Want: want})
+	c, err := o.WatchChildrenOf(ctx, r.launcher.AgentPID(), &probes.WatchOptions{Want: want, Freeze: r.proc != nil})
 	if err != nil {
 		o.Close()
 		return err
@@ -176,6 +194,9 @@ type launch struct {
 	facts    oracle.Facts
 	prog     oracle.Program
 	evidence []Evidence
+	watch    *probes.Watch // taken already, of a frozen one
+	frozen   *Snapshot
+	ownStop  bool // it was stopped as a job, which its parent may have seen
 }
 
 func (l *launch) run(ctx context.Context) (*Case, error) {
@@ -185,9 +206,12 @@ func (l *launch) run(ctx context.Context) (*Case, error) {
 	}
 	var w *checkpoint.Workload
 	var err error
-	if len(beyond) > 0 || l.r.parked != nil || l.cfg.Cgroup.Create {
+	switch {
+	case l.r.freezes():
+		w, err = l.inFreezer(ctx, beyond)
+	case len(beyond) > 0 || l.r.parked != nil || l.cfg.Cgroup.Create:
 		w, err = l.inSteps(ctx, beyond)
-	} else {
+	default:
 		l.begun = monotonic()
 		w, err = l.r.launcher.Go(ctx, l.launched, l.opts)
 	}
@@ -198,19 +222,25 @@ func (l *launch) run(ctx context.Context) (*Case, error) {
 	defer stop()
 	res, _ := w.Wait(context.Background())
 	l.ended(&res)
+	l.unstop(&res)
 	if res.State == checkpoint.Failed {
 		return l.refused(res.Err)
 	}
 	return l.judge(w, res)
 }
 
+// evidenceAt is for evidence that is gathered at one of two instants.
+func (l *launch) evidenceAt(at At) held {
+	return held{
+		at: at, frozen: at == AtFrozen, cfg: l.cfg, req: l.req, dir: l.req.Dir, host: l.r.machine.host, stdin: l.asked.Stdin,
+		own: len(l.req.Ext.Cgroup.Limits), observer: l.r.observer,
+	}
+}
+
 // inSteps stops at the checkpoint, to look at what only the parked workload
 // shows.
 func (l *launch) inSteps(ctx context.Context, beyond []oracle.Beyond) (*checkpoint.Workload, error) {
-	h := held{
-		cfg: l.cfg, req: l.req, dir: l.req.Dir, host: l.r.machine.host, stdin: l.asked.Stdin,
-		own: len(l.req.Ext.Cgroup.Limits), observer: l.r.observer,
-	}
+	h := l.evidenceAt(AtHeld)
 	h.mountsBefore(len(l.req.Spec.Mounts) > 0)
 	w, err := l.r.launcher.Spawn(ctx, l.launched, l.opts)
 	if err != nil {
@@ -218,18 +248,24 @@ func (l *launch) inSteps(ctx context.Context, beyond []oracle.Beyond) (*checkpoi
 	}
 	h.pid = w.HostPID()
 	l.evidence = h.gather(beyond)
-	root := l.facts.Root
-	l.resolve("/proc/" + strconv.Itoa(w.HostPID()) + "/root")
-	if l.cfg.Root.Path != "" {
-		l.facts.Root = root // what was asked for, not where the workload is
-	}
-	l.cgroups()
+	l.placed(h.pid)
 	if l.r.parked != nil {
 		l.r.parked(w)
 	}
 	l.begun = monotonic()
 	_ = w.Proceed(ctx) // what went wrong is in the result
 	return w, nil
+}
+
+// placed identifies what is known only once the workload is in its place: files
+// behind its mounts, and cgroups.
+func (l *launch) placed(pid int) {
+	root := l.facts.Root
+	l.resolve("/proc/" + strconv.Itoa(pid) + "/root")
+	if l.cfg.Root.Path != "" {
+		l.facts.Root = root // what was asked for, not where the workload is
+	}
+	l.cgroups()
 }
 
 func (l *launch) ended(res *checkpoint.Result) {
@@ -256,6 +292,10 @@ func (l *launch) judge(w *checkpoint.Workload, res checkpoint.Result) (*Case, er
 	var lost uint64
 	if rec != nil {
 		snaps, lost = l.snapshots(rec)
+		snaps = l.addFrozen(snaps)
+		if l.r.falsify != nil {
+			l.r.falsify(snaps)
+		}
 		if rec.Caller != nil {
 			caller = rec.Caller.Posture()
 			l.facts.Parent = posture.Known(uint32(rec.Caller.TGID))
@@ -287,7 +327,10 @@ func (l *launch) record(pid int) (*probes.Record, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	w, err := l.r.children.Take(ctx, pid)
+	w, err := l.watch, error(nil)
+	if w == nil {
+		w, err = l.r.children.Take(ctx, pid)
+	}
 	if err != nil {
 		return nil, err
 	}

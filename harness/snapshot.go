@@ -11,7 +11,10 @@ const (
 	AtReturn At = "return" // the system call returns
 	AtFirst  At = "first"  // the first user instruction is fetched
 	AtExit   At = "exit"   // the workload ends
-	// AtHeld is for evidence that was gathered while the workload was held.
+	// AtFrozen is between return and first: the workload is stopped at its
+	// entry point, and was read from /proc.
+	AtFrozen At = "frozen"
+	// AtHeld is for evidence that was gathered while the workload was parked.
 	AtHeld At = "held"
 )
 
@@ -25,12 +28,18 @@ type Snapshot struct {
 	// NSSinceProceed is the time since the workload was released, in
 	// nanoseconds.
 	NSSinceProceed int64
+	// Void says why there is no posture at this instant, or one that proves
+	// nothing; it makes the verdict unknown.
+	Void string
+	// Denied: it is void because this machine does not let it be read.
+	Denied bool
 }
 
 // Evidence is what was found out about something that no posture shows; see
 // [oracle.Expectation.Beyond].
 type Evidence struct {
 	Field string // as in Beyond
+	At    At     // AtHeld or AtFrozen
 	Known bool
 	Holds bool
 	Got   any

@@ -28,6 +28,9 @@ const (
 	CannotApply Cause = "cannot-apply"
 	// EvidenceLost: it should have been seen, and was not.
 	EvidenceLost Cause = "evidence-lost"
+	// Contradiction: two instruments read the same thing and say different
+	// things of it.
+	Contradiction Cause = "contradiction"
 )
 
 // Exit codes of the command; see [Result.ExitCode].
@@ -42,7 +45,7 @@ const (
 
 // ExitCode maps a verdict to the command's exit status: 0 for a clean one, 1
 // for a finding, 3 if this machine cannot do or show what was asked for, 4 if
-// evidence was lost. (2, for findings that come and go, and 64, for wrong usage,
+// evidence was lost or contradicts itself. (2, for findings that come and go, and 64, for wrong usage,
 // are not properties of one result.)
 func ExitCode(v Verdict, c Cause) int {
 	switch v {
@@ -51,7 +54,7 @@ func ExitCode(v Verdict, c Cause) int {
 	case Violated:
 		return ExitFinding
 	}
-	if c == EvidenceLost || c == NoCause {
+	if c == EvidenceLost || c == Contradiction || c == NoCause {
 		return ExitFault
 	}
 	return ExitUnsupported

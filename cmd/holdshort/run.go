@@ -29,6 +29,7 @@ type runCmd struct {
 	FD       []int         `help:"Pass this open descriptor at its own number." placeholder:"N" group:"Process"`
 	TTY      bool          `short:"t" help:"Give the workload a pseudo-terminal." group:"Process"`
 	Timeout  time.Duration `help:"Kill the workload after this long." placeholder:"DURATION" group:"Process"`
+	Freeze   bool          `help:"Hold the workload at its first instruction and read everything a second time from /proc there."`
 	NoVerify bool          `help:"Launch without probes; the verdict is then unknown."`
 	Witness  bool          `help:"Launch our witness in place of a program: it tries from inside what it can and cannot do."`
 	Quiet    bool          `short:"q" help:"No report for people."`
@@ -71,7 +72,7 @@ func (c *runCmd) Run(ctx context.Context, s *streams) error {
 		return usage(err)
 	}
 	defer done()
-	r, err := harness.NewRunner(context.WithoutCancel(ctx), &harness.RunnerOptions{Unobserved: c.NoVerify})
+	r, err := harness.NewRunner(context.WithoutCancel(ctx), &harness.RunnerOptions{Unobserved: c.NoVerify, Freeze: c.Freeze})
 	if err != nil {
 		return err
 	}

@@ -33,6 +33,7 @@ const (
 	Inherited    Outcome = "inherited"    // the caller's, where it should not be
 	Leaked       Outcome = "leaked"       // neither the caller's nor promised
 	Refused      Outcome = "refused"      // the engine would not do it
+	Disagreement Outcome = "disagreement" // two instruments say different things of it
 	Unobservable Outcome = "unobservable" // no evidence either way
 )
 

@@ -31,7 +31,7 @@ type settings struct {
 	seed                     uint64
 	only                     int64
 	out, dir, without        string
-	dry                      bool
+	dry, freeze              bool
 }
 
 func main() {
@@ -44,6 +44,7 @@ func main() {
 	flag.StringVar(&s.out, "out", "", "directory for the cases that were not constrained, as JSON")
 	flag.StringVar(&s.dir, "dir", "", "where to put the workload and its root (default: a temporary directory)")
 	flag.StringVar(&s.without, "without", "", "dimensions to leave out, separated by semicolons")
+	flag.BoolVar(&s.freeze, "freeze", false, "hold each workload at its entry point and read it a second time there")
 	flag.BoolVar(&s.dry, "list", false, "list the dimensions that this machine can do, and end")
 	flag.Parse()
 	if s.seed == 0 {
@@ -128,7 +129,7 @@ func newCampaign(s *settings, m *fuzz.Machine) (*campaign, error) {
 		c.files = append(c.files, f)
 	}
 	var err error
-	if c.runner, err = harness.NewRunner(context.Background(), nil); err != nil {
+	if c.runner, err = harness.NewRunner(context.Background(), &harness.RunnerOptions{Freeze: s.freeze}); err != nil {
 		return nil, err
 	}
 	if c.runner.ProbesErr != nil {
@@ -275,6 +276,9 @@ func (c *campaign) failed(index uint64, cs *harness.Case, err error) {
 		fmt.Print("\r\x1b[K")
 	}
 	again := fmt.Sprintf("go run ./internal/cmd/soak -seed %d -only %d", c.seed, index)
+	if c.freeze {
+		again += " -freeze"
+	}
 	if c.without != "" {
 		again += fmt.Sprintf(" -without %q", c.without)
 	}
