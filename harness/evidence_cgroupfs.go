@@ -7,6 +7,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/holdshort/holdshort/harness/engine"
@@ -20,7 +21,7 @@ func (h *held) cgroupMount(want specs.Mount) (any, bool, string, error) {
 	if h.mountsErr != nil {
 		return nil, false, "", h.mountsErr
 	}
-	own, err := h.ownCgroups()
+	own, err := cgroupsOf(strconv.Itoa(h.pid))
 	if err != nil {
 		return nil, false, "", err
 	}
@@ -89,10 +90,10 @@ func (h *held) cgroupMount(want specs.Mount) (any, bool, string, error) {
 	return got, true, "", nil
 }
 
-// ownCgroups maps controllers, and "" for version 2, to the workload's cgroup
-// as the host sees it.
-func (h *held) ownCgroups() (map[string]string, error) {
-	b, err := os.ReadFile(h.proc("cgroup"))
+// cgroupsOf maps controllers, and "" for version 2, to the cgroups of a process
+// as we see them.
+func cgroupsOf(pid string) (map[string]string, error) {
+	b, err := os.ReadFile("/proc/" + pid + "/cgroup")
 	if err != nil {
 		return nil, err
 	}

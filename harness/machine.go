@@ -113,6 +113,7 @@ func (m *machine) cgroups() {
 			}
 		}
 	}
+	m.host.Own = ownCgroups(mounts)
 	if files, _ := filepath.Glob(m.host.CgroupV1["hugetlb"] + "/hugetlb.*.rsvd.*"); len(files) > 0 {
 		m.host.HugetlbReservation = true
 	}
@@ -171,4 +172,27 @@ func (m *machine) features(l *launch) oracle.Features {
 	}
 	slices.Sort(f.CgroupV1)
 	return f
+}
+
+// ownCgroups finds the directories of the caller's own cgroups.
+func ownCgroups(mounts []*mountinfo.Info) map[string]string {
+	out := map[string]string{}
+	own, err := cgroupsOf("self")
+	if err != nil {
+		return out
+	}
+	for _, i := range mounts {
+		controllers := []string{""}
+		if i.FSType == "cgroup" {
+			controllers = strings.Split(i.VFSOptions, ",")
+		}
+		for _, c := range controllers {
+			at, ok := own[c]
+			below, inside := strings.CutPrefix(at, strings.TrimSuffix(i.Root, "/"))
+			if ok && inside && out[c] == "" && i.FSType != "resctrl" {
+				out[c] = filepath.Join(i.Mountpoint, below)
+			}
+		}
+	}
+	return out
 }

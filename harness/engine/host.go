@@ -15,6 +15,9 @@ type Host struct {
 	ControllersV2 []string
 	// CgroupV1 maps the version 1 controllers to their mount points.
 	CgroupV1 map[string]string
+	// Own maps the controllers of version 1, and "" for version 2, to the
+	// directories of the cgroups that a workload is in if it is not placed.
+	Own map[string]string
 	// HugetlbReservation: the hugetlb controller can limit reservations
 	// (since Linux 5.7).
 	HugetlbReservation bool

@@ -60,14 +60,20 @@ func (t *translator) mount(field string, m *specs.Mount) {
 // Hierarchies of version 1 each have a directory of a tmpfs.
 func (t *translator) cgroupMount(field string, m *specs.Mount) {
 	fresh := t.req.Namespace(specs.CgroupNamespace).Fresh()
-	own := t.placed()
+	own, missing := t.placed(), false
+	defer func() {
+		t.refuse(missing, field, "the workload's own cgroups are not known, and it has no cgroup namespace")
+	}()
 	hierarchy := func(target, typ, dir string, more ...string) {
 		o := append(slices.Clone(m.Options), more...)
 		if fresh {
 			t.cfg.Mounts = append(t.cfg.Mounts, checkpoint.Mount{Source: typ, Target: target, Type: typ, Options: o})
 			return
 		}
-		t.refuse(dir == "", field, "without a cgroup namespace and without linux.cgroupsPath there is no cgroup of its own to show")
+		if dir == "" {
+			missing = true
+			return
+		}
 		t.cfg.Mounts = append(t.cfg.Mounts, checkpoint.Mount{Source: dir, Target: target, Options: append([]string{"bind"}, m.Options...)})
 	}
 	h := t.host
@@ -97,7 +103,10 @@ func (t *translator) cgroupMount(field string, m *specs.Mount) {
 // placed maps controllers, and "" for version 2, to the directories that the
 // workload is placed in.
 func (t *translator) placed() map[string]string {
-	out := map[string]string{}
+	out := maps.Clone(t.host.Own)
+	if out == nil {
+		out = map[string]string{}
+	}
 	if dir := t.cfg.Cgroup.V2; dir != "" {
 		out[""] = dir
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -42,6 +43,7 @@ func (t *translator) process() {
 			Effective: set("effective", caps.Effective), Inheritable: set("inheritable", caps.Inheritable),
 			Ambient: set("ambient", caps.Ambient),
 		}
+		c.Capabilities.Ambient.Value &= checkpoint.CapSet(request.Ambient(caps))
 	}
 	for _, l := range p.Rlimits {
 		c.Rlimits = append(c.Rlimits, checkpoint.Rlimit{Resource: l.Type, Soft: l.Soft, Hard: l.Hard})
@@ -79,6 +81,9 @@ func (t *translator) scheduler(s *specs.Scheduler) {
 func (t *translator) extension() {
 	c, e := t.cfg, &t.req.Ext
 	c.Path, c.SearchPath = e.Path, e.SearchPath
+	if args := t.req.Process().Args; e.Path == "" && e.Program == nil && len(args) > 0 && !strings.Contains(args[0], "/") {
+		c.SearchPath = true // args are as of execvp(3) (config.md, Process)
+	}
 	c.Init = e.Init
 	c.DenySetgroups, c.MapHelper = e.DenySetgroups, e.MapHelper
 	if e.Securebits != nil {

@@ -34,6 +34,9 @@ func (b *builder) ids() {
 		}
 	}
 	if cp := b.p.Capabilities; cp != nil {
+		if all, _ := request.CapSet(cp.Ambient); all&^request.Ambient(cp) != 0 {
+			b.e.rules[CapAmbient].note = "what is not both permitted and inheritable cannot become ambient; see capabilities(7)"
+		}
 		set, _ := request.CapSet(cp.Bounding)
 		b.creds.Bounding &= posture.CapSet(set)
 	}
@@ -222,7 +225,7 @@ func (b *builder) capset() {
 		return posture.CapSet(s)
 	}
 	b.creds.Capset(set(cp.Permitted), set(cp.Effective), set(cp.Inheritable))
-	b.creds.Ambient = set(cp.Ambient)
+	b.creds.Ambient = set(cp.Ambient) & set(cp.Permitted) & set(cp.Inheritable)
 }
 
 // putCaps writes the credentials that are left after execve.

@@ -18,7 +18,8 @@ import (
 type Extension struct {
 	// Path is the program if it is not args[0].
 	Path string `json:"path,omitempty"`
-	// SearchPath looks the program up in the PATH of process.env.
+	// SearchPath looks the program up in the PATH of process.env, as is done
+	// with an args[0] without a slash anyway.
 	SearchPath bool `json:"searchPath,omitempty"`
 	// Program is executed by descriptor instead of by name.
 	Program *Program `json:"program,omitempty"`

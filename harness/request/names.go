@@ -31,6 +31,16 @@ func CapSet(names []string) (uint64, error) {
 	return s, nil
 }
 
+// Ambient is what can become ambient of what is asked for: what is permitted
+// and inheritable as well. The specification does not want a request refused
+// for capabilities that cannot be granted (config.md, Linux Process).
+func Ambient(c *specs.LinuxCapabilities) uint64 {
+	a, _ := CapSet(c.Ambient)
+	p, _ := CapSet(c.Permitted)
+	i, _ := CapSet(c.Inheritable)
+	return a & p & i
+}
+
 // rlimitNames are in the order of the kernel's numbers
 // (include/uapi/asm-generic/resource.h).
 var rlimitNames = [16]string{

@@ -155,7 +155,6 @@ func TestValidate(t *testing.T) {
 		"umask":                     {`"process":{"args":["true"],"cwd":"/","user":{"uid":0,"gid":0,"umask":512}}`, "process.user.umask"},
 		"capability":                {process(`,"capabilities":{"bounding":["CAP_KILL","KILL"]}`), "process.capabilities.bounding[1]"},
 		"effective":                 {process(`,"capabilities":{"effective":["CAP_KILL"]}`), "process.capabilities.effective"},
-		"ambient":                   {process(`,"capabilities":{"permitted":["CAP_KILL"],"ambient":["CAP_KILL"]}`), "process.capabilities.ambient"},
 		"limit":                     {process(`,"rlimits":[{"type":"RLIMIT_X","soft":1,"hard":1}]`), "process.rlimits[0].type"},
 		"limit upside down":         {process(`,"rlimits":[{"type":"RLIMIT_CORE","soft":2,"hard":1}]`), "process.rlimits[0]"},
 		"limit twice":               {process(`,"rlimits":[{"type":"RLIMIT_CORE","soft":1,"hard":1},{"type":"RLIMIT_CORE","soft":1,"hard":1}]`), "process.rlimits[1]"},

@@ -134,7 +134,6 @@ func (c *checker) capabilities(caps *specs.LinuxCapabilities) {
 	}
 	// What capset(2) and prctl(2) would refuse, said with the names of the fields.
 	c.check(set[1]&^set[3] == 0, "process.capabilities.effective", "has what permitted has not")
-	c.check(set[4]&^(set[3]&set[2]) == 0, "process.capabilities.ambient", "has what permitted or inheritable has not")
 }
 
 func (c *checker) scheduler(r *Request, s *specs.Scheduler) {
