@@ -144,7 +144,6 @@ func TestBadConfig(t *testing.T) {
 		"oom":               {process(`"oomScoreAdj":1001`), "process.oomScoreAdj"},
 		"oom absurd":        {process(`"oomScoreAdj":99999999999999999999`), "oomScoreAdj"},
 		"capability":        {process(`"capabilities":{"bounding":["CAP_FLY"]}`), "CAP_FLY"},
-		"ambient alone":     {process(`"capabilities":{"ambient":["CAP_KILL"]}`), "process.capabilities.ambient"},
 		"namespace unknown": {`{"process":{"args":["/bin/true"]},"linux":{"namespaces":[{"type":"dream"}]}}`, "linux.namespaces[0]"},
 		"namespace twice":   {`{"process":{"args":["/bin/true"]},"linux":{"namespaces":[{"type":"pid"},{"type":"pid"}]}}`, "linux.namespaces[1]"},
 		"map overflow":      {`{"process":{"args":["/bin/true"]},"linux":{"namespaces":[{"type":"user"}],"uidMappings":[{"containerID":4294967295,"hostID":1,"size":2}]}}`, "linux.uidMappings[0]"},
