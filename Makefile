@@ -15,6 +15,12 @@ test: ## every test that this machine can run; PKG=./checkpoint/... for some
 	@scripts/deps.sh test
 	@scripts/test.sh $(PKG)
 
+suites: ## the Ginkgo suites against our own launcher; ARGS='-ginkgo.label-filter=ns:net -ginkgo.v'
+	go test ./suites/selftest -run TestSuites$$ -args $(ARGS)
+
+examples: ## the example modules, as their authors would run them
+	cd examples/enginesuite && go vet ./... && go test ./...
+
 race: ## the same under the race detector
 	@scripts/deps.sh test
 	@CGO_ENABLED=1 scripts/test.sh -race $(PKG)
@@ -57,4 +63,4 @@ install: build ## copy the binary to $(PREFIX)/bin
 clean: ## remove what was built
 	rm -rf bin coverage.out bench.json
 
-.PHONY: help build demo test race soak bench lint fmt generate docs verify-generated cover check install clean
+.PHONY: help build demo test suites examples race soak bench lint fmt generate docs verify-generated cover check install clean

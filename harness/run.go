@@ -141,37 +141,50 @@ func (c *Case) Report() *Report { return NewReport(c.Result, c.Meta) }
 //
 // If ctx ends first the workload is killed and judged as far as it was seen.
 func (r *Runner) Run(ctx context.Context, req *request.Request, opts *checkpoint.Options) (*Case, error) {
+	return r.Plant(ctx, req, req, opts)
+}
+
+// Plant launches one request and judges it against another: a planted fault.
+// With it a suite shows that it would notice a launcher that does not do what it
+// is asked to; what is launched must be seen as violating what was asked for.
+// The program and the descriptors are those of launched.
+func (r *Runner) Plant(ctx context.Context, asked, launched *request.Request, opts *checkpoint.Options) (*Case, error) {
 	if opts == nil {
 		opts = &checkpoint.Options{}
 	}
-	cfg, err := engine.Config(req, r.machine.engine())
+	cfg, err := engine.Config(asked, r.machine.engine())
 	if err != nil {
 		return nil, err
 	}
-	program, err := engine.OpenProgram(req)
+	program, err := engine.OpenProgram(launched)
 	if err != nil {
 		return nil, err
 	}
 	if program != nil {
 		defer program.Close()
 		o := *opts
-		o.Program, o.ProgramNumber = program, req.Ext.Program.Number
+		o.Program, o.ProgramNumber = program, launched.Ext.Program.Number
 		opts = &o
 	}
-	run := &launch{r: r, req: req, cfg: cfg, opts: opts, asked: *opts}
-	if path := engine.ListenerPath(req); path != "" && opts.Notify == nil {
+	run := &launch{r: r, req: asked, cfg: cfg, opts: opts, asked: *opts}
+	if path := engine.ListenerPath(launched); path != "" && opts.Notify == nil {
 		o := *opts
 		o.Notify = func(w *checkpoint.Workload, listener *os.File) error {
-			return engine.SendListener(req, w.HostPID(), listener)
+			return engine.SendListener(launched, w.HostPID(), listener)
 		}
 		opts, run.opts = &o, &o
 	}
-	run.meta = Meta{Kernel: r.machine.release, Engine: "native", Workload: Workload{Argv: req.Process().Args}}
+	run.meta = Meta{Kernel: r.machine.release, Engine: "native", Workload: Workload{Argv: asked.Process().Args}}
 	run.launched = cfg
+	if launched != asked {
+		if run.launched, err = engine.Config(launched, r.machine.engine()); err != nil {
+			return nil, err
+		}
+	}
 	if r.tamper != nil {
 		o := *opts
 		run.opts = &o
-		if run.launched, err = engine.Config(req, r.machine.engine()); err != nil {
+		if run.launched, err = engine.Config(launched, r.machine.engine()); err != nil {
 			return nil, err
 		}
 		r.tamper(run.launched, run.opts)

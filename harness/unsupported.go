@@ -11,7 +11,7 @@ import (
 // Unsupported reports whether an error means that this machine, kernel or
 // caller cannot do what was asked for, rather than that something broke.
 func Unsupported(err error) bool {
-	if errors.Is(err, engine.ErrUnsupported) {
+	if errors.Is(err, engine.ErrUnsupported) || errors.Is(err, errors.ErrUnsupported) {
 		return true
 	}
 	var e *checkpoint.Error
