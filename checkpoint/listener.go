@@ -29,6 +29,15 @@ var lacksWaitKillable = sync.OnceValue(func() bool {
 	return errno == unix.EINVAL
 })
 
+// HaveFilterFlag reports whether the kernel takes a flag of seccomp(2). An error
+// matches [ErrNotSupported].
+func HaveFilterFlag(f seccomp.Flag) error {
+	if f == seccomp.FlagWaitKillable {
+		return missingFlag(flagWaitKillable)
+	}
+	return nil // all others are older than the oldest kernel that is supported
+}
+
 // missingFlag is the flag that this kernel lacks.
 func missingFlag(flags uint32) error {
 	if flags&flagWaitKillable != 0 && lacksWaitKillable() {
@@ -84,15 +93,31 @@ func (p *plan) beforeListener() {
 	}
 }
 
-// listen has the child wait, without a system call, until the host has taken
-// the listener that the step before has made.
+// listen has the child wait until the host has taken the listener that the step
+// before has made: asleep if the filters allow that, else without a system call.
 func (p *plan) listen(index int, object string) {
 	if p.opts.Notify == nil {
 		p.final.fail(StageSeccomp, index, object, &invalid{"the filter notifies and nobody would answer: give Options.Notify"})
 		return
 	}
 	p.listener = len(p.final.steps) - 1
-	p.final.add(StageSeccomp, index, "listener", agent.Sys(agent.OpWait, agent.N(0), agent.N(waitTicks)))
+	p.final.add(StageSeccomp, index, "listener", agent.Sys(agent.OpWait, agent.N(0), agent.N(waitTicks), agent.N(p.maySleep())))
+}
+
+// maySleep is 1 if all filters let the child sleep until it is woken.
+func (p *plan) maySleep() int {
+	zero := seccomp.Arg{Known: true} // FUTEX_WAIT, and the value
+	call := seccomp.Call{Stage: "listener", Name: "futex", Args: [6]seccomp.Arg{1: zero, 2: zero, 4: zero, 5: zero}}
+	for _, policy := range p.cfg.filters() {
+		f := compileFilter(policy)
+		if f.err != nil {
+			return 0
+		}
+		if e, err := f.program.Effect(call); err != nil || !e.Allowed() {
+			return 0
+		}
+	}
+	return 1
 }
 
 // handListener takes the listener out of the child, which waits for that right

@@ -293,8 +293,12 @@ func TestNotifyHelperHost(t *testing.T) {
 		t.Skip("is a process of other tests")
 	}
 	waitTicks = ticks
+	refuse := os.Getenv("HOLDSHORT_REFUSE")
 	l := newLauncher(t)
 	cfg := Config{Args: []string{"/bin/true"}, NoNewPrivs: true, Seccomp: notifyOf("mkdir")}
+	if refuse != "" {
+		cfg.Seccomp.Syscalls = append(cfg.Seccomp.Syscalls, seccomp.Rule{Names: []string{refuse}, Action: seccomp.ActErrno})
+	}
 	_, _ = l.Start(bg, &cfg, &Options{Notify: func(w *Workload, _ *os.File) error {
 		fmt.Printf("<%d %d>\n", l.AgentPID(), w.HostPID())
 		select {}
@@ -332,9 +336,30 @@ func hostThatWaits(t *testing.T, ticks uint64) (host *os.Process, agent, child i
 // TestNotifyHostDies: a child that waits for its listener to be taken does not
 // outlive its host, nor its agent, nor both at once.
 func TestNotifyHostDies(t *testing.T) {
+	// A filter that forbids futex makes the child compute while it waits.
+	for name, refuse := range map[string]string{"asleep": "", "computing": "futex"} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("HOLDSHORT_REFUSE", refuse)
+			notifyHostDies(t)
+		})
+	}
+}
+
+func notifyHostDies(t *testing.T) {
+	t.Helper()
 	const long, short = 1 << 45, 1 << 29
 	t.Run("host", func(t *testing.T) {
-		host, _, _, pidfd := hostThatWaits(t, long)
+		host, _, child, pidfd := hostThatWaits(t, long)
+		utime := func() uint64 { // in ticks of 10 ms, proc(5)
+			b, _ := os.ReadFile("/proc/" + strconv.Itoa(child) + "/stat")
+			n, _ := strconv.ParseUint(strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))[11], 10, 64)
+			return n
+		}
+		before := utime()
+		endedWithin(pidfd, 300*time.Millisecond)
+		if after := utime(); (after-before >= 3) != (os.Getenv("HOLDSHORT_REFUSE") != "") {
+			t.Errorf("it computed for %d ticks of 300 ms", after-before)
+		}
 		_ = host.Kill()
 		if !endedWithin(pidfd, 10*time.Second) {
 			t.Error("the child is still there: the agent should have ended it")

@@ -32,6 +32,9 @@ type Options struct {
 	// before execve, which may be notified too, and must return for the
 	// workload to go on: to answer notifications is the work of another
 	// goroutine. The callee owns the listener. An error ends the workload.
+	// Until Notify has returned the child waits: asleep if its filters allow
+	// futex(2), else without a system call, and the processor time that it
+	// then uses counts against RLIMIT_CPU and RLIMIT_RTTIME.
 	Notify func(w *Workload, listener *os.File) error
 	// Orphan says what the agent does with the workload if the host dies:
 	// SIGTERM, then SIGKILL after the grace. Zero kills at once; a negative

@@ -35,6 +35,14 @@ var filters = []dimension{
 		name: "seccomp, flags", needs: []string{"seccomp"},
 		has: hasSeccomp(func(s *specs.LinuxSeccomp) bool { return len(s.Flags) > 0 }),
 	},
+	{
+		name: "seccomp, stacked", needs: []string{"seccomp"}, draw: stack,
+		has: func(r *request.Request) bool { return len(r.Ext.Seccomp) > 0 },
+	},
+	{
+		name: "seccomp, notify", needs: []string{"seccomp"}, draw: notification, has: notifies,
+		can: func(m *Machine) bool { return m.Listener != "" },
+	},
 }
 
 // Calls that neither the launcher nor the workload makes once a filter is in
@@ -51,6 +59,11 @@ var others = []string{
 var needed = []string{"execve", "execveat", "exit", "exit_group", "setgroups", "setresgid", "setresuid", "capset", "prctl"}
 
 func seccomp(d *drawer) {
+	d.r.Spec.Linux.Seccomp = d.filter(needed)
+}
+
+// filter draws one that lets the calls in allowed pass.
+func (d *drawer) filter(allowed []string) *specs.LinuxSeccomp {
 	s := &specs.LinuxSeccomp{}
 	switch runtime.GOARCH {
 	case "amd64":
@@ -58,7 +71,7 @@ func seccomp(d *drawer) {
 	case "arm64":
 		s.Architectures = pick(d, nil, []specs.Arch{specs.ArchAARCH64})
 	}
-	for _, f := range []specs.LinuxSeccompFlag{specs.LinuxSeccompFlagLog, specs.LinuxSeccompFlagSpecAllow} {
+	for _, f := range []specs.LinuxSeccompFlag{specs.LinuxSeccompFlagLog, specs.LinuxSeccompFlagSpecAllow, "SECCOMP_FILTER_FLAG_TSYNC"} {
 		if d.chance(30) {
 			s.Flags = append(s.Flags, f)
 		}
@@ -74,7 +87,7 @@ func seccomp(d *drawer) {
 		if s.DefaultAction == specs.ActErrno && d.chance(50) {
 			s.DefaultErrnoRet = new(uint(d.in(1, 133)))
 		}
-		s.Syscalls = append(s.Syscalls, specs.LinuxSyscall{Names: needed, Action: specs.ActAllow})
+		s.Syscalls = append(s.Syscalls, specs.LinuxSyscall{Names: allowed, Action: specs.ActAllow})
 	}
 	for len(calls) > 0 {
 		n := d.in(1, len(calls))
@@ -98,7 +111,48 @@ func seccomp(d *drawer) {
 		}
 		s.Syscalls = append(s.Syscalls, c)
 	}
-	d.r.Spec.Linux.Seccomp = s
+	return s
+}
+
+// stack draws filters beneath that one.
+func stack(d *drawer) {
+	for range d.in(1, 3) {
+		d.r.Ext.Seccomp = append(d.r.Ext.Seccomp, d.filter(append([]string{"seccomp"}, needed...)))
+	}
+}
+
+// notification makes one filter notify, of calls that are made and of others.
+func notification(d *drawer) {
+	for _, l := range d.r.Process().Rlimits {
+		if l.Type == "RLIMIT_NOFILE" && l.Soft < 128 {
+			return // it may leave no number for the listener
+		}
+	}
+	if s := d.r.Process().Scheduler; s != nil && (s.Priority > 0 || s.Policy == specs.SchedDeadline) {
+		return // the child may have to compute until the listener is taken, which counts against its time
+	}
+	all := d.r.Ext.Seccomp
+	if s := d.r.Spec.Linux.Seccomp; s != nil {
+		all = append(slices.Clip(all), s)
+	}
+	s := all[d.IntN(len(all))]
+	s.ListenerPath, s.ListenerMetadata = d.m.Listener, pick(d, "", "drawn")
+	names := some(d, 30, others)
+	if d.chance(60) {
+		names = append(names, some(d, 40, []string{"execve", "execveat", "exit", "exit_group"})...)
+	}
+	// In front: the first rule that matches decides.
+	s.Syscalls = append([]specs.LinuxSyscall{{Names: names, Action: specs.ActNotify}}, s.Syscalls...)
+	if d.m.WaitKillable && d.chance(40) {
+		s.Flags = append(s.Flags, specs.LinuxSeccompFlagWaitKillableRecv)
+	}
+}
+
+// notifies reports a filter with notifications among those of a request.
+func notifies(r *request.Request) bool {
+	return slices.ContainsFunc(append(slices.Clip(r.Ext.Seccomp), r.Linux().Seccomp), func(s *specs.LinuxSeccomp) bool {
+		return s != nil && slices.ContainsFunc(s.Syscalls, func(c specs.LinuxSyscall) bool { return c.Action == specs.ActNotify })
+	})
 }
 
 // value is a number for an argument rule: small, or at an edge, or anything.

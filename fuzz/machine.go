@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/holdshort/holdshort/checkpoint"
+	policies "github.com/holdshort/holdshort/checkpoint/seccomp"
 	"github.com/holdshort/holdshort/internal/exitzero"
 	"github.com/moby/sys/mountinfo"
 	"github.com/vishvananda/netlink"
@@ -43,6 +45,11 @@ type Machine struct {
 	Nice        int
 
 	Tuning Tuning
+
+	WaitKillable bool // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+	// Listener is the socket of an [Answerer]; without one no request
+	// notifies.
+	Listener string
 
 	// Dir is absolute and has what [Prepare] makes.
 	Dir string
@@ -88,6 +95,7 @@ func Detect(dir string) (*Machine, error) {
 		m.Nice = 20 - n // the raw system call answers 1 to 40
 	}
 	m.Tuning = detectTuning()
+	m.WaitKillable = checkpoint.HaveFilterFlag(policies.FlagWaitKillable) == nil
 	m.UserNS = m.Root && positive("/proc/sys/user/max_user_namespaces")
 	_, err = os.Stat("/proc/self/ns/time")
 	m.TimeNS = err == nil

@@ -31,6 +31,11 @@ func TestSoak(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	answerer, err := m.Answer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answerer.Close()
 	r, err := harness.NewRunner(context.Background(), nil)
 	if err != nil {
 		t.Fatal(err)

@@ -190,7 +190,8 @@ func (l *Launch) Pass(i int) {
 	l.memMu.Lock()
 	defer l.memMu.Unlock()
 	if !l.over.Load() && i >= 0 && i < int(l.mem.nops) {
-		atomic.StoreUint64(&l.agent.arena.opAt(int(l.mem.ops) + i*opSize).args[0], 1)
+		// The low half of the word, on both architectures.
+		wake((*uint32)(unsafe.Pointer(&l.agent.arena.opAt(int(l.mem.ops) + i*opSize).args[0])), 1)
 	}
 }
 

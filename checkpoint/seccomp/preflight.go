@@ -35,6 +35,12 @@ func passes(d cbpf.Decision) bool {
 // Blocked reports whether no value of the unknown arguments lets the call run.
 func (e Effect) Blocked() bool { return !slices.ContainsFunc(e, passes) }
 
+// Allowed reports whether the call runs whatever the unknown arguments are, and
+// nobody is asked or told.
+func (e Effect) Allowed() bool {
+	return !slices.ContainsFunc(e, func(d cbpf.Decision) bool { return d.Action != cbpf.Allow })
+}
+
 // Certain reports whether all values of the unknown arguments let the call run.
 func (e Effect) Certain() bool {
 	return !slices.ContainsFunc(e, func(d cbpf.Decision) bool { return !passes(d) })

@@ -66,7 +66,7 @@ struct event {
 #define OP_EQUAL 0x10003   /* fail with errno args[2] unless args[0] == args[1] */
 #define OP_STAT_IS 0x10008 /* fail with errno args[5] unless the file at descriptor args[0] has mode & args[1] == args[2] and
 			      device number args[3], args[4], of which ~0 is any */
-#define OP_WAIT 0x10005    /* child only: wait until the host sets args[0], at most args[1] ticks, without a system call */
+#define OP_WAIT 0x10005    /* child only: wait until the host sets args[0], at most args[1] ticks; asleep only if args[2] */
 #define OP_WRITEPID 0x10004 /* agent only: write the child's pid to descriptor args[0] */
 
 #define OP_INIT 0x10006    /* start the init of the pid namespace that was unshared: args[0] uid, args[1] gid, ~0: keep */

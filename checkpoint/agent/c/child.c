@@ -81,12 +81,14 @@ static s64 stat_is(const u64 *a)
 /*
  * wait_host holds the child right after a seccomp filter was loaded, until the
  * host has taken the listener out of it. The filter may forbid everything but
- * execve, so there is no system call in here. Agent or host end a child whose
- * other side has died; the bound is for the death of both.
+ * execve, so there is no system call in here, unless the host has found that it
+ * lets futex pass (args[2]). Agent or host end a child whose other side has
+ * died; the bound is for the death of both.
  */
 static s64 wait_host(struct launch *l, struct op *o)
 {
 	u64 start = ticks(), most = o->args[1];
+	struct timespec second = { 1, 0 };
 
 	while (!__atomic_load_n(&o->args[0], __ATOMIC_ACQUIRE)) {
 		if (ticks() - start > most) {
@@ -94,7 +96,10 @@ static s64 wait_host(struct launch *l, struct op *o)
 			store(&l->state, ST_FAILED);
 			__builtin_trap(); /* exit_group may be forbidden too */
 		}
-		relax();
+		if (o->args[2])
+			sys6(NR_futex, (u64)&o->args[0], 0 /* FUTEX_WAIT */, 0, (u64)&second, 0, 0);
+		else
+			relax();
 	}
 	return 0;
 }

@@ -88,6 +88,11 @@ func (s *settings) run() (ok bool, err error) {
 		fmt.Println(strings.Join(fuzz.Dimensions(m), "\n"))
 		return true, nil
 	}
+	answerer, err := m.Answer()
+	if err != nil {
+		return false, err
+	}
+	defer answerer.Close()
 	c, err := newCampaign(s, m)
 	if err != nil {
 		return false, err
