@@ -65,6 +65,8 @@ func (c *Config) birthField() string {
 		return "uid_map"
 	case c.Init:
 		return "init"
+	case c.Enter != nil:
+		return "enter"
 	case c.TimeOffsets != TimeOffsets{}:
 		return "time_offsets"
 	case c.Cgroup.V2 != "" || len(c.Cgroup.V1) > 0 || c.Cgroup.Create:

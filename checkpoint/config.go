@@ -40,6 +40,8 @@ type Config struct {
 	MapHelper bool `json:"map_helper,omitempty"`
 	// TimeOffsets need a new time namespace.
 	TimeOffsets TimeOffsets `json:"time_offsets,omitzero"`
+	// Enter takes what is not asked for here from a running process.
+	Enter *Enter `json:"enter,omitempty"`
 	// Init gives a new pid namespace a process 1 of its own, which reaps
 	// orphans and passes signals on; the workload is process 2. The init has
 	// no privilege but that to signal the workload, and counts in limits on

@@ -41,7 +41,7 @@ func TestDefect15_BornInItsCgroup(t *testing.T) {
 	}
 	l := newLauncher(t)
 	cfg := Config{Args: []string{"/bin/sleep", "1000"}, Cgroup: Cgroup{V2: dir, Create: true}}
-	p, err := compile(&cfg, &Options{}, l.env, nil)
+	p, err := compile(&cfg, &Options{}, l.env, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,8 @@ const (
 	StageMaps       Stage = "map-ids"    // setgroups, uid_map, gid_map
 	StageNamespaces Stage = "namespaces" // setns(2), unshare(2)
 	StageTime       Stage = "time-offsets"
-	StageInit       Stage = "init" // process 1 of a pid namespace
+	StageEnter      Stage = "enter" // joining a running process
+	StageInit       Stage = "init"  // process 1 of a pid namespace
 	StageCgroup     Stage = "cgroup"
 	StageNetwork    Stage = "network"
 	StageHostname   Stage = "hostname"
@@ -159,6 +160,12 @@ func hint(stage Stage, object string, errno unix.Errno) string {
 		return "needs no_new_privs or CAP_SYS_ADMIN"
 	case stage == StageLandlock:
 		return landlockHint(errno)
+	case stage == StageEnter && errno == unix.ESRCH:
+		return "the target has ended"
+	case stage == StageEnter && (errno == unix.EPERM || errno == unix.EACCES):
+		return "needs CAP_SYS_ADMIN over the target's namespaces, and CAP_SYS_PTRACE to look into it"
+	case stage == StageClone && errno == unix.ENOMEM:
+		return "the pid namespace that was joined has lost its first process"
 	case stage == StageIDs && errno == unix.EINVAL:
 		return "the id is not mapped in the workload's user namespace"
 	case stage == StageIDs && errno == unix.EPERM:

@@ -12,11 +12,7 @@ import (
 func (p *plan) ids() {
 	c := p.cfg
 	if c.Groups.Set {
-		list := make([]byte, 4*len(c.Groups.Value))
-		for i, g := range c.Groups.Value {
-			binary.NativeEndian.PutUint32(list[4*i:], g)
-		}
-		p.final.add(StageIDs, -1, "groups", agent.Sys(unix.SYS_SETGROUPS, agent.N(len(c.Groups.Value)), agent.B(list)))
+		p.final.add(StageIDs, -1, "groups", setgroups(c.Groups.Value))
 	}
 	if c.GID.Set {
 		g := agent.N(c.GID.Value)
@@ -32,6 +28,14 @@ func (p *plan) ids() {
 			p.final.add(StageIDs, -1, "keep-caps", agent.Sys(unix.SYS_PRCTL, agent.N(unix.PR_SET_KEEPCAPS), agent.N(0), agent.N(0), agent.N(0), agent.N(0)))
 		}
 	}
+}
+
+func setgroups(groups []uint32) agent.Op {
+	list := make([]byte, 4*len(groups))
+	for i, g := range groups {
+		binary.NativeEndian.PutUint32(list[4*i:], g)
+	}
+	return agent.Sys(unix.SYS_SETGROUPS, agent.N(len(groups)), agent.B(list))
 }
 
 // keepCaps: permitted capabilities are wanted on the far side of a change from

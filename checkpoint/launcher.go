@@ -185,11 +185,16 @@ func (l *Launcher) prepare(cfg *Config, opts *Options) (*Workload, error) {
 		return nil, err
 	}
 	own := *cfg // Apply changes it
-	trees, err := l.idTrees(&own)
+	into, err := l.targetOf(&own, opts)
 	if err != nil {
 		return nil, err
 	}
-	p, err := compile(&own, opts, l.env, trees)
+	trees, err := l.idTrees(&own)
+	if err != nil {
+		into.close()
+		return nil, err
+	}
+	p, err := compile(&own, opts, l.env, trees, into)
 	if err != nil {
 		if p != nil {
 			err = errors.Join(err, removeCgroups(p.made))

@@ -87,7 +87,7 @@ func (p *plan) enter() {
 	regs := make(map[NamespaceKind]int)
 	paths := make(map[NamespaceKind]string)
 	for i, n := range p.cfg.Namespaces {
-		if !n.joined() {
+		if !n.joined() || p.target != nil && p.target.flags&cloneFlag[n.Kind] != 0 {
 			continue
 		}
 		path := n.Path

@@ -41,6 +41,8 @@ type Options struct {
 	// grace lets the workload linger. A workload that is still parked is
 	// killed in any case.
 	Orphan time.Duration
+	// Target is a pidfd of the process that Config.Enter is about.
+	Target *os.File
 	// Timeouts limit the phases of the workload's life.
 	Timeouts Timeouts
 	// Relay is drained before the end of the workload is told, so that

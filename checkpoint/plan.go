@@ -56,6 +56,8 @@ type plan struct {
 	opts *Options
 	env  *environment
 
+	target *target // that is entered, or nil
+
 	cloneFlags  uint64 // of the first clone
 	secondFlags uint64 // of the second, if there is one
 	second      bool
@@ -127,18 +129,20 @@ func (p *plan) close() {
 		f.Close()
 	}
 	p.opened = nil
+	p.target.close()
 	p.idTrees.close()
 	p.idTrees = nil
 }
 
 // compile turns a valid request into a plan. The order in here is the order in
 // which things happen; docs/architecture.md explains it.
-func compile(cfg *Config, opts *Options, env *environment, trees idTrees) (*plan, error) {
-	p := &plan{cfg: cfg, opts: opts, env: env, idTrees: trees, cgroupFD: -1, listener: -1}
+func compile(cfg *Config, opts *Options, env *environment, trees idTrees, into *target) (*plan, error) {
+	p := &plan{target: into, cfg: cfg, opts: opts, env: env, idTrees: trees, cgroupFD: -1, listener: -1}
 	p.final.steps = make(steps, 0, 16) // enough for most
 	p.namespaces()
 	p.idMaps()
 	p.cgroup()
+	p.join()
 	p.enter()
 	p.timeOffsets()
 	p.initShim()
@@ -190,8 +194,9 @@ func (p *plan) finalSteps() {
 	p.bounding()
 	p.securebits()
 	p.labels()
-	early := p.earlyFilters()
+	early := p.earlyFilters() || p.copiedEarly()
 	if early {
+		p.copiedFilters()
 		p.landlock()
 		p.seccomp()
 	}
@@ -201,9 +206,11 @@ func (p *plan) finalSteps() {
 	p.noNewPrivs()
 	p.pdeathsig()
 	if !early {
+		p.copiedFilters()
 		p.landlock()
 		p.seccomp()
 	}
 	p.exec()
 	p.preflight()
+	p.copiedPreflight()
 }

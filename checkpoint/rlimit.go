@@ -39,7 +39,7 @@ func (p *plan) rlimits() {
 		b = binary.NativeEndian.AppendUint64(b, l.Hard)
 		who := agent.N(0)
 		to := &p.final
-		if p.inUserNS() && !p.second {
+		if p.inUserNS() && (!p.second || p.target != nil && l.Resource != "RLIMIT_NPROC") {
 			who, to = agent.R(agent.RegPID), &p.agent
 			if l.Resource == "RLIMIT_NOFILE" || l.Resource == "RLIMIT_AS" || l.Resource == "RLIMIT_STACK" || l.Resource == "RLIMIT_FSIZE" {
 				// These would bind the set-up itself: raise only the hard limit now.

@@ -22,6 +22,7 @@ func (c *Config) Validate() error {
 	for i, e := range c.Env {
 		v.check(strings.Index(e, "=") > 0, fmt.Sprintf("env[%d]", i), "%q is not KEY=VALUE", e)
 	}
+	c.Enter.validate(v, c)
 	c.validateNamespaces(v)
 	c.validateResources(v)
 	c.validateNetwork(v)
