@@ -19,7 +19,7 @@ const (
 	TakeCgroup      Aspect = "cgroup"      // every cgroup in which the target is and the agent is not
 	TakeLimits      Aspect = "limits"      // resource limits and oom_score_adj
 	TakeCredentials Aspect = "credentials" // ids, groups, the five capability sets, no_new_privs
-	TakeRoot        Aspect = "root"        // root directory
+	TakeRoot        Aspect = "root"        // root directory; as cwd, only with the mount namespace
 	TakeCwd         Aspect = "cwd"
 	TakeUmask       Aspect = "umask"
 	TakeSeccomp     Aspect = "seccomp"

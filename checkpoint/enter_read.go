@@ -293,15 +293,22 @@ func limitIn(text string, n int) (Rlimit, error) {
 	return r, nil
 }
 
+// shareMounts: in another mount namespace than the target's its directories are
+// nowhere.
+func (t *target) shareMounts(cfg *Config) bool {
+	if t.flags&cloneFlag[Mnt] != 0 {
+		return true
+	}
+	_, own := cfg.find(Mnt)
+	return !own && (cfg.Enter.Namespaces == nil || slices.Contains(cfg.Enter.Namespaces, Mnt))
+}
+
 // rootDir pins the target's root, which need not be that of its mount
 // namespace. Without a namespace of its own and a root that differs nothing is
 // done: chroot(2) needs a privilege.
 func (t *target) rootDir(cfg *Config) error {
-	if cfg.Root.Path != "" {
+	if cfg.Root.Path != "" || !t.shareMounts(cfg) {
 		return nil
-	}
-	if _, own := cfg.find(Mnt); own && t.flags&cloneFlag[Mnt] == 0 {
-		return nil // in another mount namespace its root is nowhere
 	}
 	var theirs, ours unix.Stat_t
 	if err := unix.Fstatat(int(t.dir.Fd()), "root", &theirs, 0); err != nil {
@@ -319,7 +326,7 @@ func (t *target) rootDir(cfg *Config) error {
 }
 
 func (t *target) workDir(cfg *Config) error {
-	if _, own := cfg.find(Mnt); cfg.Cwd != "" || own && t.flags&cloneFlag[Mnt] == 0 || cfg.Root.Path != "" {
+	if cfg.Cwd != "" || cfg.Root.Path != "" || !t.shareMounts(cfg) {
 		return nil
 	}
 	var err error

@@ -209,7 +209,8 @@ type launch struct {
 	evidence []Evidence
 	watch    *probes.Watch // taken already, of a frozen one
 	frozen   *Snapshot
-	ownStop  bool // it was stopped as a job, which its parent may have seen
+	ownStop  bool     // it was stopped as a job, which its parent may have seen
+	target   *entered // the process that is entered
 }
 
 func (l *launch) run(ctx context.Context) (*Case, error) {
@@ -217,12 +218,16 @@ func (l *launch) run(ctx context.Context) (*Case, error) {
 	if err := l.foresee(); err != nil {
 		return nil, err
 	}
+	if err := l.holdTarget(ctx); err != nil {
+		return nil, err
+	}
+	defer l.target.close()
 	var w *checkpoint.Workload
 	var err error
 	switch {
 	case l.r.freezes():
 		w, err = l.inFreezer(ctx, beyond)
-	case len(beyond) > 0 || l.r.parked != nil || l.cfg.Cgroup.Create:
+	case len(beyond) > 0 || l.r.parked != nil || l.cfg.Cgroup.Create || l.cfg.Enter != nil:
 		w, err = l.inSteps(ctx, beyond)
 	default:
 		l.begun = monotonic()
@@ -317,8 +322,10 @@ func (l *launch) judge(w *checkpoint.Workload, res checkpoint.Result) (*Case, er
 		l.meta.Workload.PID = insidePID(snaps)
 	}
 	features := l.r.machine.features(l)
+	caller = l.beside(caller)
 	exp := l.r.expected.Expect(l.req, caller, &features).With(&l.facts)
 	result := Judge(exp, snaps, l.evidence, lost)
+	l.targetDoubts(result)
 	if err != nil && result.Verdict == Unknown {
 		cause := EvidenceLost
 		if l.r.observer == nil {

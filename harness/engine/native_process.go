@@ -85,6 +85,7 @@ func (t *translator) extension() {
 		c.SearchPath = true // args are as of execvp(3) (config.md, Process)
 	}
 	c.Init = e.Init
+	t.enter()
 	c.DenySetgroups, c.MapHelper = e.DenySetgroups, e.MapHelper
 	if e.Securebits != nil {
 		c.Securebits = checkpoint.Some(*e.Securebits)

@@ -29,6 +29,8 @@ type Extension struct {
 
 	// Namespaces are joined by process id; linux.namespaces can name a path.
 	Namespaces []JoinedNamespace `json:"namespaces,omitempty"`
+	// Enter takes what is not asked for from a running process.
+	Enter *Enter `json:"enter,omitempty"`
 	// Init gives a new pid namespace a process 1 of its own, which reaps; the
 	// workload is process 2.
 	Init bool `json:"init,omitempty"`

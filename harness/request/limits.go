@@ -109,6 +109,7 @@ func (c *checker) extension(r *Request) {
 	e := &r.Ext
 	c.tuning(r)
 	c.noNUL("holdshort.path", e.Path)
+	c.enter(r)
 	c.check(!e.Init || r.Namespace(specs.PIDNamespace).Fresh(), "holdshort.init", "needs a new pid namespace")
 	c.check(e.Nice == nil || *e.Nice >= -20 && *e.Nice <= 19, "holdshort.nice", "%d is not in -20…19", deref(e.Nice))
 	c.check(e.PassFDs >= 0 && e.PassFDs <= 200, "holdshort.passFDs", "%d is not in 0…200", e.PassFDs)
