@@ -73,12 +73,12 @@ func TestProgramByDescriptor(t *testing.T) {
 	needRoot(t)
 	l := newLauncher(t)
 	sh := pathOnly(t, "/bin/sh")
-	show := "echo $0; ls -1 /proc/$$/fd | tr '\\n' ' '"
+	show := "echo $0; ls -1 /proc/$$/fd"
 	cfg := Config{Args: []string{"me", "-c", show}, Env: []string{"PATH=/usr/bin:/bin"}}
-	if got, err := runProgram(t, l, &cfg, sh, 0); err != nil || got != "me\n0 1 2" {
+	if got, err := runProgram(t, l, &cfg, sh, 0); err != nil || strings.Join(strings.Fields(got), " ") != "me 0 1 2" {
 		t.Errorf("closed: %q %v", got, err)
 	}
-	if got, err := runProgram(t, l, &cfg, sh, 9); err != nil || got != "me\n0 1 2 9" {
+	if got, err := runProgram(t, l, &cfg, sh, 9); err != nil || strings.Join(strings.Fields(got), " ") != "me 0 1 2 9" {
 		t.Errorf("kept: %q %v", got, err)
 	}
 
