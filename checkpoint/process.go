@@ -3,7 +3,6 @@ package checkpoint
 import (
 	"encoding/binary"
 	"fmt"
-	"strings"
 
 	"github.com/holdshort/holdshort/checkpoint/agent"
 	"golang.org/x/sys/unix"
@@ -28,21 +27,6 @@ func (p *plan) procFile(stage Stage, object, path, text string) {
 	open := agent.Sys(unix.SYS_OPENAT2, agent.R(agent.RegProc), agent.S(path), openHow(unix.O_WRONLY|unix.O_CLOEXEC), agent.N(24))
 	open.Save = reg
 	p.setup.add(stage, -1, object, open, write(reg, text), closeReg(reg))
-}
-
-func (p *plan) sysctls(cfg *Config) {
-	for _, key := range sortedKeys(cfg.Sysctls) {
-		p.procFile(StageSysctl, key, "sys/"+sysctlPath(key), cfg.Sysctls[key])
-	}
-}
-
-// sysctlPath follows sysctl(8): the first separator decides; in the dotted form
-// a slash stands for a dot in a name.
-func sysctlPath(key string) string {
-	if i := strings.IndexAny(key, "./"); i >= 0 && key[i] == '/' {
-		return key
-	}
-	return strings.NewReplacer(".", "/", "/", ".").Replace(key)
 }
 
 func (p *plan) keyring(cfg *Config) {

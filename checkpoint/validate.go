@@ -103,10 +103,7 @@ func (c *Config) validateNamespaces(v *validator) {
 		v.strings(fmt.Sprintf("mounts[%d]", i), append([]string{m.Source, m.Target, m.Type}, m.Options...))
 	}
 	c.validatePaths(v, own(Mnt))
-	for _, k := range sortedKeys(c.Sysctls) {
-		v.check(!strings.Contains(sysctlPath(k), "..") && !strings.HasPrefix(k, "/"), "sysctls", "key %q", k)
-		v.strings("sysctls", []string{k, c.Sysctls[k]})
-	}
+	c.validateSysctls(v)
 }
 
 func (c *Config) validateResources(v *validator) {

@@ -2,9 +2,11 @@ package fuzz
 
 import (
 	"net/netip"
+	"os"
 	"strconv"
 
 	"github.com/holdshort/holdshort/harness/request"
+	"github.com/holdshort/holdshort/internal/sysctl"
 )
 
 var network = []dimension{
@@ -89,6 +91,50 @@ var network = []dimension{
 		},
 		has: func(r *request.Request) bool { _, ok := r.Linux().Sysctl["kernel.shmmni"]; return ok },
 	},
+}
+
+// moreSysctls are those of each family that network.go does not draw.
+var moreSysctls = []dimension{
+	{
+		name: "sysctl mqueue", needs: []string{"ns ipc"}, can: hasSysctl("fs/mqueue/msg_max"),
+		draw: func(d *drawer) {
+			if !d.on["ns user"] {
+				d.sysctl("fs.mqueue.msg_max", strconv.Itoa(d.in(1, 1000)))
+			}
+		},
+		has: func(r *request.Request) bool { _, ok := r.Linux().Sysctl["fs.mqueue.msg_max"]; return ok },
+	},
+	{
+		name: "sysctl domainname", needs: []string{"ns uts"}, can: root,
+		draw: func(d *drawer) {
+			if d.r.Spec.Domainname == "" && !d.on["ns user"] {
+				d.sysctl("kernel/domainname", d.word(1, 30))
+			}
+		},
+		has: func(r *request.Request) bool { _, ok := r.Linux().Sysctl["kernel/domainname"]; return ok },
+	},
+	{
+		name: "sysctl of a device", needs: []string{"veth"},
+		draw: func(d *drawer) {
+			l := d.r.Ext.Network.Links
+			d.sysctl("net/ipv4/conf/"+l[len(l)-1].Name+"/rp_filter", strconv.Itoa(d.in(0, 2)))
+		},
+		has: func(r *request.Request) bool {
+			for k := range r.Linux().Sysctl {
+				if sysctl.Device(k) != "" {
+					return true
+				}
+			}
+			return false
+		},
+	},
+}
+
+func hasSysctl(path string) func(*Machine) bool {
+	return func(m *Machine) bool {
+		_, err := os.Stat("/proc/sys/" + path)
+		return err == nil && m.Root
+	}
 }
 
 func (d *drawer) sysctl(key, value string) {

@@ -1,19 +1,25 @@
 package harness
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
 	"strings"
 
+	"github.com/holdshort/holdshort/internal/sysctl"
 	"golang.org/x/sys/unix"
 )
 
+// sysctl reads a key in the namespace of the workload that has its value.
 func (h *held) sysctl(key, want string) (any, bool, string, error) {
+	kind := sysctl.Namespace(key)
+	if kind == "user" || kind == "" {
+		return nil, false, "", errors.New("who reads it must be in the workload's user namespace, which a process of several threads cannot join")
+	}
 	var got string
-	path := "/proc/sys/" + strings.ReplaceAll(key, ".", "/")
-	err := h.inside([]string{"net", "ipc", "uts"}, func() error {
-		b, err := os.ReadFile(path)
+	err := h.inside([]string{kind}, func() error {
+		b, err := os.ReadFile("/proc/sys/" + sysctl.Path(key))
 		got = strings.Join(strings.Fields(string(b)), " ")
 		return err
 	})

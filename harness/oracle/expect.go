@@ -281,8 +281,9 @@ func (b *builder) names() {
 			b.puzzle(f, Implied, "linux.namespaces: uts", needsFact)
 		} // else a new namespace begins with a copy of the old names
 	}
-	name(UTSHostname, &b.w.UTS.Hostname, b.r.Spec.Hostname, "hostname")
-	name(UTSDomainname, &b.w.UTS.Domainname, b.r.Spec.Domainname, "domainname")
+	host, domain := b.r.UTSNames()
+	name(UTSHostname, &b.w.UTS.Hostname, host, "hostname")
+	name(UTSDomainname, &b.w.UTS.Domainname, domain, "domainname")
 }
 
 func (b *builder) offsets() {

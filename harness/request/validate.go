@@ -39,6 +39,7 @@ func (r *Request) Validate() error {
 	}
 	c.extension(r)
 	c.identity(r)
+	c.sysctls(r)
 	return errors.Join(c.errs...)
 }
 
