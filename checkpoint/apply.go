@@ -143,6 +143,8 @@ func (c *Config) merge(patch *Config) Config {
 	m.Network.LoopbackUp = c.Network.LoopbackUp || patch.Network.LoopbackUp
 	m.Network.Links = append(slices.Clip(c.Network.Links), patch.Network.Links...)
 	m.Network.Routes = append(slices.Clip(c.Network.Routes), patch.Network.Routes...)
+	m.Network.Neighbours = append(slices.Clip(c.Network.Neighbours), patch.Network.Neighbours...)
+	m.Network.Rules = append(slices.Clip(c.Network.Rules), patch.Network.Rules...)
 	m.Cgroup.Limits = append(slices.Clip(c.Cgroup.Limits), patch.Cgroup.Limits...)
 	if len(patch.Sysctls) > 0 {
 		m.Sysctls = maps.Clone(patch.Sysctls)

@@ -205,17 +205,26 @@ type Network struct {
 	LoopbackUp bool    `json:"loopback_up,omitempty"`
 	Links      []Link  `json:"links,omitempty"`
 	Routes     []Route `json:"routes,omitempty"`
+	// Neighbours are permanent entries of arp(7) and its like for IPv6.
+	Neighbours []Neighbour `json:"neighbours,omitempty"`
+	// Rules choose the routing table, see ip-rule(8).
+	Rules []RoutingRule `json:"rules,omitempty"`
 }
 
 // LinkKind is the kind of a network device that is made for the workload.
 type LinkKind string
 
-// The kinds of links: two that are made, and an existing device of the host
+// The kinds of links: those that are made, and an existing device of the host
 // that is moved (and comes back when the namespace ends, if it is physical).
 const (
-	Veth  LinkKind = "veth"
-	Dummy LinkKind = "dummy"
-	Move  LinkKind = "move"
+	Veth      LinkKind = "veth"
+	Dummy     LinkKind = "dummy"
+	Move      LinkKind = "move"
+	Bridge    LinkKind = "bridge"
+	Macvlan   LinkKind = "macvlan"
+	IPvlan    LinkKind = "ipvlan"
+	VLAN      LinkKind = "vlan"
+	Wireguard LinkKind = "wireguard"
 )
 
 // Link is one network device inside the workload's namespace.
@@ -231,6 +240,8 @@ type Link struct {
 	HostAddresses []netip.Prefix `json:"host_addresses,omitempty"`
 	MTU           int            `json:"mtu,omitempty"`
 	Down          bool           `json:"down,omitempty"` // leave it down
+
+	LinkAttributes
 }
 
 // Route is one route inside the namespace. A zero Destination is the default
@@ -239,6 +250,8 @@ type Route struct {
 	Destination netip.Prefix `json:"destination,omitzero"`
 	Gateway     netip.Addr   `json:"gateway,omitzero"`
 	Link        string       `json:"link,omitempty"`
+	Table       int          `json:"table,omitempty"`  // 0 is the main table
+	Metric      int          `json:"metric,omitempty"` // the lowest wins
 }
 
 // Root is the directory that becomes the workload's root by pivot_root(2).

@@ -27,7 +27,8 @@ func (p *plan) network(cfg *Config) {
 		p.setup.add(StageNetwork, -1, "lo", socket,
 			agent.Sys(unix.SYS_IOCTL, agent.R(reg), agent.N(unix.SIOCSIFFLAGS), agent.B(req)), closeReg(reg))
 	}
-	if len(cfg.Network.Links)+len(cfg.Network.Routes) == 0 {
+	n := &cfg.Network
+	if len(n.Links)+len(n.Routes)+len(n.Neighbours)+len(n.Rules) == 0 {
 		return
 	}
 	p.host = append(p.host, hostStep{StageNetwork, "", func(w *Workload) error { return w.links(&cfg.Network) }})
@@ -62,7 +63,7 @@ func (w *Workload) links(n *Network) error {
 			return &Error{Stage: StageNetwork, Index: i, Object: "route " + n.Routes[i].Destination.String(), Err: err}
 		}
 	}
-	return nil
+	return neighboursAndRules(inside, n)
 }
 
 // remember notes the host's end of a pair, to be removed at the end.
@@ -96,8 +97,10 @@ func removeVeths(indices []int) {
 }
 
 func (w *Workload) link(host, inside *netlink.Handle, nsFD int, l *Link) error {
-	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU = l.Name, l.MTU
+	attrs, err := l.attrs()
+	if err != nil {
+		return err
+	}
 	switch l.Kind {
 	case Dummy:
 		if err := inside.LinkAdd(&netlink.Dummy{LinkAttrs: attrs}); err != nil {
@@ -105,40 +108,31 @@ func (w *Workload) link(host, inside *netlink.Handle, nsFD int, l *Link) error {
 		}
 	case Veth:
 		attrs.Name = l.Host
-		veth := &netlink.Veth{LinkAttrs: attrs, PeerName: l.Name, PeerNamespace: netlink.NsFd(nsFD), PeerMTU: uint32(l.MTU)}
+		veth, err := l.pair(attrs, nsFD)
+		if err != nil {
+			return err
+		}
 		if err := host.LinkAdd(veth); err != nil {
 			return fmt.Errorf("add pair: %w", err)
 		}
 		if err := w.remember(host, l.Host); err != nil {
 			return err
 		}
+		if err := enslave(host, l.Host, l.HostMaster); err != nil {
+			return err
+		}
 		if err := configure(host, l.Host, l.HostAddresses, l.Down); err != nil {
 			return err
 		}
 	case Move:
-		dev, err := host.LinkByName(l.Host)
-		if err != nil {
+		return moveLink(host, inside, nsFD, l)
+	default:
+		if err := makeLink(host, inside, nsFD, l, attrs); err != nil {
 			return err
 		}
-		if err := host.LinkSetNsFd(dev, nsFD); err != nil {
-			return fmt.Errorf("move: %w", err)
-		}
-		if l.Name != l.Host {
-			if dev, err = inside.LinkByName(l.Host); err != nil {
-				return err
-			}
-			if err := inside.LinkSetName(dev, l.Name); err != nil {
-				return fmt.Errorf("rename: %w", err)
-			}
-		}
-		if l.MTU != 0 {
-			if dev, err = inside.LinkByName(l.Name); err != nil {
-				return err
-			}
-			if err := inside.LinkSetMTU(dev, l.MTU); err != nil {
-				return fmt.Errorf("mtu: %w", err)
-			}
-		}
+	}
+	if err := enslave(inside, l.Name, l.Master); err != nil {
+		return err
 	}
 	return configure(inside, l.Name, l.Addresses, l.Down)
 }
@@ -177,6 +171,7 @@ func route(h *netlink.Handle, r *Route) error {
 		}
 		nr.LinkIndex = dev.Attrs().Index
 	}
+	nr.Table, nr.Priority = r.Table, r.Metric
 	return h.RouteAdd(nr)
 }
 

@@ -162,15 +162,15 @@ func mapValues(m map[string]string) []string {
 func (c *Config) validateNetwork(v *validator) {
 	n := c.Network
 	_, own := c.find(Net)
-	v.check(own || !n.LoopbackUp && len(n.Links)+len(n.Routes) == 0, "network", "needs a network namespace")
+	v.check(own || !n.LoopbackUp && len(n.Links)+len(n.Routes)+len(n.Neighbours)+len(n.Rules) == 0, "network", "needs a network namespace")
 	for i, l := range n.Links {
 		field := fmt.Sprintf("network.links[%d]", i)
-		v.check(l.Kind == Veth || l.Kind == Dummy || l.Kind == Move, field, "unknown kind %q", l.Kind)
+		l.validate(v, field)
 		for _, name := range []string{l.Name, l.Host} {
 			v.check(len(name) <= 15 && !strings.ContainsAny(name, "/ \x00"), field, "%q is no device name", name)
 		}
 		v.check(l.Name != "", field, "has no name")
-		v.check(l.Kind == Dummy || l.Host != "", field, "has no host device")
+		v.check(l.Kind != Veth && l.Kind != Move || l.Host != "", field, "has no host device")
 		v.check(l.MTU >= 0, field, "mtu %d", l.MTU)
 	}
 }

@@ -30,6 +30,9 @@ type Machine struct {
 	TimeNS bool // and one of time
 	Dummy  bool // network devices of these kinds can be made
 	Veth   bool
+	// Links are the other kinds that can.
+	Links        map[string]bool
+	RoutingRules bool // and rules for choosing a routing table
 
 	// Speculation are the settings that the kernel leaves to processes, as
 	// "storeBypass=disable".
@@ -100,6 +103,9 @@ func Detect(dir string) (*Machine, error) {
 	_, err = os.Stat("/proc/self/ns/time")
 	m.TimeNS = err == nil
 	m.Speculation = speculations()
+	if m.Root {
+		m.Links, m.RoutingRules = linkKinds(), routingRules()
+	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = "probe0"
 	m.Dummy = m.Root && onThread(func() error { return makeLink(&netlink.Dummy{LinkAttrs: attrs}) }) == nil

@@ -31,6 +31,9 @@ type held struct {
 	stdin *os.File
 	own   int // limits of the extension, the last in cfg
 
+	ownLinks int               // likewise
+	devices  map[string]device // of linux.netDevices, as they were on the host
+
 	observer *probes.Observer // nil without one
 	frozen   bool             // the workload has passed execve, and is held there
 
@@ -102,6 +105,8 @@ func (h *held) look(b *oracle.Beyond) (got any, holds bool, why string, err erro
 		return h.label(name, b.Want.(string))
 	case name == "holdshort.ptracer", name == "holdshort.speculation.l1dFlush":
 		return nil, false, "", errInsideOnly
+	case strings.HasPrefix(name, "linux.netDevices."):
+		return h.moved(strings.TrimPrefix(name, "linux.netDevices."))
 	case strings.HasPrefix(name, "holdshort.network."):
 		return h.network(strings.TrimPrefix(name, "holdshort.network."), index)
 	}

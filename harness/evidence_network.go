@@ -35,9 +35,13 @@ func (h *held) network(part string, index int) (any, bool, string, error) {
 		}
 		return lo.Attrs().Flags.String(), lo.Attrs().RawFlags&unix.IFF_UP != 0, "", nil
 	case "links":
-		return seeLink(nl, &n.Links[index])
+		return seeLink(nl, &n.Links[len(n.Links)-h.ownLinks+index])
 	case "routes":
 		return seeRoute(nl, &n.Routes[index])
+	case "neighbours":
+		return seeNeighbour(nl, &n.Neighbours[index])
+	case "rules":
+		return seeRule(nl, &n.Rules[index])
 	}
 	return nil, false, "", fmt.Errorf("no way to see it from outside is known")
 }
@@ -76,6 +80,9 @@ func seeLink(nl *netlink.Handle, want *checkpoint.Link) (any, bool, string, erro
 			return got, false, list[i] + " was not asked for", nil
 		}
 	}
+	if why := seeAttributes(nl, l, want, got); why != "" {
+		return got, false, why, nil
+	}
 	if want.Kind == checkpoint.Veth {
 		return seePeer(got, want)
 	}
@@ -91,6 +98,9 @@ func seePeer(got map[string]any, want *checkpoint.Link) (any, bool, string, erro
 	if err != nil {
 		return got, false, "there is no " + want.Host + " on the host: " + err.Error(), nil
 	}
+	if why := seeHostEnd(l, want); why != "" {
+		return got, false, why, nil
+	}
 	addrs, err := netlink.AddrList(l, netlink.FAMILY_ALL)
 	if err != nil {
 		return nil, false, "", err
@@ -104,7 +114,11 @@ func seePeer(got map[string]any, want *checkpoint.Link) (any, bool, string, erro
 }
 
 func seeRoute(nl *netlink.Handle, want *checkpoint.Route) (any, bool, string, error) {
-	routes, err := nl.RouteList(nil, netlink.FAMILY_ALL)
+	table := want.Table
+	if table == 0 {
+		table = unix.RT_TABLE_MAIN
+	}
+	routes, err := nl.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: table}, netlink.RT_FILTER_TABLE)
 	if err != nil {
 		return nil, false, "", err
 	}
@@ -125,7 +139,8 @@ func seeRoute(nl *netlink.Handle, want *checkpoint.Route) (any, bool, string, er
 			dst = r.Dst != nil && r.Dst.String() == want.Destination.Masked().String()
 		}
 		gw := !want.Gateway.IsValid() || r.Gw.String() == want.Gateway.String()
-		holds = holds || dst && gw && (link == 0 || r.LinkIndex == link)
+		metric := want.Metric == 0 || r.Priority == want.Metric
+		holds = holds || dst && gw && metric && (link == 0 || r.LinkIndex == link)
 	}
 	return got, holds, "", nil
 }

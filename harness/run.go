@@ -247,12 +247,15 @@ func (l *launch) run(ctx context.Context) (*Case, error) {
 	return l.judge(w, res)
 }
 
-// evidenceAt is for evidence that is gathered at one of two instants.
+// evidenceAt is for evidence that is gathered at one of two instants. It is made
+// before the launch: what a device was on the host is seen only then.
 func (l *launch) evidenceAt(at At) held {
-	return held{
+	h := held{
 		at: at, frozen: at == AtFrozen, cfg: l.cfg, req: l.req, dir: l.req.Dir, host: l.r.machine.host, stdin: l.asked.Stdin,
-		own: len(l.req.Ext.Cgroup.Limits), observer: l.r.observer,
+		own: len(l.req.Ext.Cgroup.Limits), ownLinks: len(l.req.Ext.Network.Links), observer: l.r.observer,
 	}
+	h.devicesBefore(l.req)
+	return h
 }
 
 // inSteps stops at the checkpoint, to look at what only the parked workload

@@ -68,6 +68,8 @@ func Asked(r *request.Request) []Beyond {
 	each("holdshort.cgroup.limits", len(x.Cgroup.Limits), func(i int) any { return x.Cgroup.Limits[i] })
 	add(x.Network.LoopbackUp, "holdshort.network.loopbackUp", true)
 	each("holdshort.network.links", len(x.Network.Links), func(i int) any { return x.Network.Links[i] })
+	each("holdshort.network.neighbours", len(x.Network.Neighbours), func(i int) any { return x.Network.Neighbours[i] })
+	each("holdshort.network.rules", len(x.Network.Rules), func(i int) any { return x.Network.Rules[i] })
 	each("holdshort.network.routes", len(x.Network.Routes), func(i int) any { return x.Network.Routes[i] })
 	if x.Landlock != nil {
 		each("holdshort.landlock.layers", len(x.Landlock.Layers), func(i int) any { return x.Landlock.Layers[i] })

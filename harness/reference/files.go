@@ -21,5 +21,8 @@ var files = []Constraint{
 		Config: []string{"Options.Stdin", "Options.Stdout", "Options.Stderr", "Options.Files"}, Key: "holdshort.passFDs", Call: "dup3, close_range CLOSE_RANGE_CLOEXEC",
 		Since: "5.11; before: descriptors are close-on-exec by birth", Proof: []string{"files"}, Note: "every open descriptor, its inode and flags",
 	},
-	{Config: []string{"Sysctls"}, Key: "linux.sysctl", Call: "write /proc/sys/…", Proof: []string{"linux.sysctl."}},
+	{
+		Config: []string{"Sysctls"}, Key: "linux.sysctl", Call: "openat2 RESOLVE_NO_XDEV below /proc, write", Proof: []string{"linux.sysctl."},
+		Note: "net.*, kernel.{msg*,sem,shm*}, fs.mqueue.*, kernel.{hostname,domainname}; refused if the key is of no namespace, or of one that was not asked for. user.* is written and cannot be read back: unknown",
+	},
 }

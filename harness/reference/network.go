@@ -2,7 +2,17 @@ package reference
 
 var network = []Constraint{
 	{Config: []string{"Network.LoopbackUp"}, Key: "holdshort.network.loopbackUp", Call: "ioctl SIOCSIFFLAGS", Proof: []string{"holdshort.network.loopbackUp"}},
-	{Config: []string{"Network.Links"}, Key: "holdshort.network.links", Call: "rtnetlink, by the host", Proof: []string{"holdshort.network.links[]"}},
-	{Config: []string{"Network.Links"}, Key: "linux.netDevices", Call: "rtnetlink, by the host", Proof: []string{"linux.netDevices."}, Untested: "see holdshort.network.links"},
+	{
+		Config: []string{"Network.Links"}, Key: "holdshort.network.links", Call: "rtnetlink, by the host", Proof: []string{"holdshort.network.links[]"},
+		Note: "veth, dummy, bridge, macvlan, ipvlan, vlan, wireguard (the device: keys and peers are for wg(8)), where the kernel has them",
+	},
+	{
+		Config: []string{"Network.Links"}, Key: "linux.netDevices", Call: "RTM_SETLINK with IFLA_NET_NS_FD and IFLA_IFNAME, RTM_NEWADDR", Proof: []string{"linux.netDevices."},
+		Note: "the device that was on the host (by its hardware address), under its name inside, up, with its mtu and its permanent addresses of global scope",
+	},
+	{
+		Config: []string{"Network.Neighbours", "Network.Rules"}, Key: "holdshort.network.neighbours, holdshort.network.rules", Call: "RTM_NEWNEIGH, RTM_NEWRULE",
+		Proof: []string{"holdshort.network.neighbours[]", "holdshort.network.rules[]"},
+	},
 	{Config: []string{"Network.Routes"}, Key: "holdshort.network.routes", Call: "rtnetlink, by the host", Proof: []string{"holdshort.network.routes[]"}},
 }

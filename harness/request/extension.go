@@ -127,12 +127,18 @@ type Network struct {
 	LoopbackUp bool    `json:"loopbackUp,omitempty"`
 	Links      []Link  `json:"links,omitempty"`
 	Routes     []Route `json:"routes,omitempty"`
+
+	NetworkTables
 }
 
 // IsZero reports that nothing is asked for.
-func (n Network) IsZero() bool { return !n.LoopbackUp && len(n.Links)+len(n.Routes) == 0 }
+func (n Network) IsZero() bool {
+	return !n.LoopbackUp && len(n.Links)+len(n.Routes) == 0 && n.NetworkTables.isZero()
+}
 
-// Link is one network device: "veth", "dummy", or "move" for one of the host's.
+// Link is one network device: "veth", "dummy", "bridge", "macvlan", "ipvlan",
+// "vlan", "wireguard" (the device; its keys are set by wg(8)), or "move" for one
+// of the host's.
 type Link struct {
 	Kind          string         `json:"kind"`
 	Name          string         `json:"name"`
@@ -141,6 +147,8 @@ type Link struct {
 	HostAddresses []netip.Prefix `json:"hostAddresses,omitempty"`
 	MTU           int            `json:"mtu,omitempty"`
 	Down          bool           `json:"down,omitempty"`
+
+	LinkAttributes
 }
 
 // Route is one route; without a destination it is the default route.
@@ -148,6 +156,8 @@ type Route struct {
 	Destination netip.Prefix `json:"destination,omitzero"`
 	Gateway     netip.Addr   `json:"gateway,omitzero"`
 	Link        string       `json:"link,omitempty"`
+	Table       int          `json:"table,omitempty"`
+	Metric      int          `json:"metric,omitempty"`
 }
 
 // Signal is a signal number; in JSON it is a name ("SIGTERM") or a number.

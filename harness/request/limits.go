@@ -141,9 +141,9 @@ func (c *checker) extension(r *Request) {
 	}
 	for i, l := range e.Network.Links {
 		f := at("holdshort.network.links", i)
-		c.check(l.Kind == "veth" || l.Kind == "dummy" || l.Kind == "move", f+".kind", "unknown kind %q", l.Kind)
+		c.link(f, &l)
 		c.check(l.Name != "", f+".name", "is empty")
-		c.check(l.Kind == "dummy" || l.Host != "", f+".host", "is empty")
+		c.check(l.Kind != "veth" && l.Kind != "move" || l.Host != "", f+".host", "is empty")
 		for _, n := range []string{l.Name, l.Host} {
 			c.check(len(n) <= 15 && !strings.ContainsAny(n, "/ \x00"), f, "%q is no name of a device", n)
 		}

@@ -40,6 +40,7 @@ func (r *Request) Validate() error {
 	c.extension(r)
 	c.identity(r)
 	c.sysctls(r)
+	c.networkTables(r)
 	return errors.Join(c.errs...)
 }
 
