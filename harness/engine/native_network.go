@@ -12,8 +12,10 @@ func (t *translator) network() {
 		if inside == "" {
 			inside = name
 		}
-		t.cfg.Network.Links = append(t.cfg.Network.Links, checkpoint.Link{Kind: checkpoint.Move, Host: name, Name: inside,
-			LinkAttributes: checkpoint.LinkAttributes{KeepAddresses: true}})
+		t.cfg.Network.Links = append(t.cfg.Network.Links, checkpoint.Link{
+			Kind: checkpoint.Move, Host: name, Name: inside,
+			LinkAttributes: checkpoint.LinkAttributes{KeepAddresses: true},
+		})
 	}
 	n := &t.req.Ext.Network
 	t.cfg.Network.LoopbackUp = n.LoopbackUp
