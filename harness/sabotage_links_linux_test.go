@@ -25,11 +25,11 @@ func hostDevice(t *testing.T, name string) {
 	a := netlink.NewLinkAttrs()
 	a.Name, a.MTU = name, 1380
 	_ = netlink.LinkDel(&netlink.Veth{LinkAttrs: a})
-	waitGone(t, name+"p") // the other end of one that was moved goes with its namespace
+	linkGone(t, name+"p") // the other end of one that was moved goes with its namespace
 	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: a, PeerName: name + "p"}); err != nil {
 		t.Skip("needs veth devices: " + err.Error())
 	}
-	t.Cleanup(func() { _ = netlink.LinkDel(&netlink.Veth{LinkAttrs: a}); waitGone(t, name+"p") })
+	t.Cleanup(func() { _ = netlink.LinkDel(&netlink.Veth{LinkAttrs: a}); linkGone(t, name+"p") })
 	l, err := netlink.LinkByName(name)
 	if err != nil {
 		t.Fatal(err)
@@ -113,7 +113,7 @@ func TestSabotageLinkKinds(t *testing.T) {
 			q := request.New("/bin/true")
 			ask(t, q)
 			r.tamper, r.parked = nil, nil
-			defer waitGone(t, hostLink+"v")
+			defer linkGone(t, hostLink+"v")
 			if c, err := r.Run(bg, q, nil); err != nil || c.Launch.Err != nil {
 				return what
 			}
@@ -166,9 +166,9 @@ func TestSabotageLinkKinds(t *testing.T) {
 // runOnLinks is run, with time for the devices of the last launch to go.
 func (s *sabotage) runOnLinks(t *testing.T, r *Runner) {
 	t.Helper()
-	waitGone(t, hostLink+"v")
+	linkGone(t, hostLink+"v")
 	s.run(t, r)
-	waitGone(t, hostLink+"v")
+	linkGone(t, hostLink+"v")
 }
 
 func TestSabotageNetworkTables(t *testing.T) {
@@ -209,9 +209,9 @@ func TestSabotageNetworkTables(t *testing.T) {
 	})
 }
 
-// waitGone waits until a device of the host is gone, which the kernel sees to
+// linkGone waits until a device of the host is gone, which the kernel sees to
 // after the last process of the namespace of its peer has ended.
-func waitGone(t *testing.T, name string) {
+func linkGone(t *testing.T, name string) {
 	t.Helper()
 	for range 2000 {
 		if _, err := netlink.LinkByName(name); err != nil {
