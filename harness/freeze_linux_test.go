@@ -413,3 +413,32 @@ func TestJudge_OnlyProcShowsIt(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkRun(b *testing.B) {
+	for _, freeze := range []bool{false, true} {
+		b.Run(fmt.Sprintf("freeze=%v", freeze), func(b *testing.B) {
+			if os.Geteuid() != 0 {
+				b.Skip("needs root")
+			}
+			r, err := NewRunner(bg, &RunnerOptions{Freeze: freeze})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer r.Close()
+			if r.ProbesErr != nil {
+				b.Skip("needs eBPF: " + r.ProbesErr.Error())
+			}
+			path := filepath.Join(b.TempDir(), "true")
+			if err := os.WriteFile(path, exitzero.ELF(), 0o755); err != nil {
+				b.Fatal(err)
+			}
+			q := request.New(path)
+			b.ReportAllocs()
+			for b.Loop() {
+				if c, err := r.Run(bg, q, nil); err != nil || c.Verdict != Constrained {
+					b.Fatal(err, c)
+				}
+			}
+		})
+	}
+}

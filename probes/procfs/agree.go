@@ -50,8 +50,34 @@ func sameField(f *posture.Field) func(seen, proc *posture.Posture) bool {
 		return sameFiles
 	case "signals.pending":
 		return samePending
+	case "sched.uclamp_min", "sched.uclamp_max", "memory.thp_disabled":
+		return samePartly(f)
 	}
 	return f.Equal
+}
+
+// Partial reports whether /proc shows only a part of a field, so that nothing can
+// be judged by that alone.
+func Partial(path string) bool {
+	switch path {
+	case "seccomp.filters", "sched.uclamp_min", "sched.uclamp_max", "memory.thp_disabled":
+		return true
+	}
+	return false
+}
+
+// samePartly compares what there is: the value of a clamp and not who set it, and
+// of huge pages whether they are forbidden altogether.
+func samePartly(f *posture.Field) func(seen, proc *posture.Posture) bool {
+	return func(seen, proc *posture.Posture) bool {
+		switch a := f.Value(seen).(type) {
+		case posture.Uclamp:
+			return a.Value == f.Value(proc).(posture.Uclamp).Value
+		case uint32:
+			return (a == 1) == (f.Value(proc).(uint32) == 1)
+		}
+		return false
+	}
 }
 
 // sameFilters leaves out what no tracer is shown: the listener.

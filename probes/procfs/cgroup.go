@@ -21,11 +21,12 @@ func (t *task) cgroups() {
 	c := &t.p.Cgroup
 	b, err := t.file("cgroup", false)
 	if err != nil {
-		c.V2, c.V1 = lost[uint64](err), lost[[]posture.CgroupV1](err)
+		c.V2, c.V1, c.Frozen = lost[uint64](err), lost[[]posture.CgroupV1](err), lost[bool](err)
 		return
 	}
 	b = bytes.Clone(b) // the buffer is needed again
 	c.V2 = posture.Unreadable[uint64]("there is no version 2 hierarchy")
+	c.Frozen = posture.Unreadable[bool](c.V2.Why())
 	v1, whyV1 := []posture.CgroupV1{}, ""
 	for line := range bytes.Lines(b) {
 		_, rest, _ := strings.Cut(strings.TrimSuffix(string(line), "\n"), ":")
@@ -35,9 +36,9 @@ func (t *task) cgroups() {
 		case names == "":
 			id, err := t.r.v2.id(path)
 			if err != nil {
-				c.V2 = lost[uint64](err)
+				c.V2, c.Frozen = lost[uint64](err), lost[bool](err)
 			} else {
-				c.V2 = posture.Known(id)
+				c.V2, c.Frozen = posture.Known(id), t.r.v2.freezing(path)
 			}
 		case strings.HasPrefix(names, "name="): // without a controller
 		default:
@@ -66,6 +67,9 @@ func (h hierarchy) id(path string) (uint64, error) {
 			return 0, errNotMounted
 		}
 		path = below
+	}
+	if h.top != 0 && (path == "" || path == "/") {
+		return h.top, nil
 	}
 	if strings.HasPrefix(path, "/..") {
 		return 0, errors.New("the cgroup is outside of the reader's cgroup namespace")

@@ -12,8 +12,7 @@ import (
 	"github.com/holdshort/holdshort/probes/posture"
 )
 
-// files reads the descriptors. Each is opened with O_PATH, which looks at a file
-// without opening what it stands for.
+// files reads the descriptors.
 func (t *task) files() {
 	list, err := t.openFiles()
 	if err != nil {
@@ -73,12 +72,7 @@ func (t *task) openFile(dir, n int, f *posture.File) error {
 		return err
 	}
 	info := parseFdinfo(b)
-	fd, err := unix.Openat(dir, name, unix.O_PATH|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	p, err := t.see(fd)
+	p, err := t.seeFile(dir, name)
 	if err != nil {
 		return err
 	}
@@ -87,6 +81,28 @@ func (t *task) openFile(dir, n int, f *posture.File) error {
 		Flags: info.flags &^ unix.O_CLOEXEC, CloseOnExec: info.flags&unix.O_CLOEXEC != 0,
 	}
 	return nil
+}
+
+// seeFile identifies what a descriptor refers to, without opening it if that can
+// be helped.
+func (t *task) seeFile(dir int, name string) (p place, err error) {
+	if err = unix.Fstatat(dir, name, &p.stat, 0); err != nil {
+		return p, err
+	}
+	// By number, which cannot have become another process's: see task.all.
+	if err = unix.Statfs("/proc/"+strconv.Itoa(t.pid)+"/fd/"+name, &p.statfs); err != nil {
+		return p, err
+	}
+	p.inode = posture.Inode{Dev: p.stat.Dev, Ino: p.stat.Ino}
+	if !invents(&p.statfs) {
+		return p, nil
+	}
+	fd, err := unix.Openat(dir, name, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return p, err
+	}
+	defer unix.Close(fd)
+	return t.see(fd)
 }
 
 // fdinfo is what is used of /proc/PID/fdinfo/N, proc_pid_fdinfo(5).

@@ -99,7 +99,13 @@ func (t *task) fs() {
 	if err == nil {
 		f.RootReadOnly = posture.Known(r.statfs.Flags&unix.ST_RDONLY != 0)
 		f.RootIsMountRoot = isTop(root)
+		if s, err := spotOf(root); err != nil {
+			f.RootPropagation = lost[posture.Propagation](err)
+		} else {
+			f.RootPropagation = t.propagation(s.mount)
+		}
 	} else {
+		f.RootPropagation = lost[posture.Propagation](err)
 		f.Root, f.RootReadOnly, f.RootIsMountRoot = lost[posture.Inode](err), lost[bool](err), lost[bool](err)
 	}
 	switch {

@@ -121,9 +121,21 @@ func (t *task) sched() {
 	s.Policy, s.Nice = posture.Known(uint32(t.stat.policy)), posture.Known(int32(t.stat.nice))
 	s.RTPriority = posture.Known(uint32(t.stat.priority))
 	if a, err := unix.SchedGetAttr(t.pid, 0); err != nil {
-		s.ResetOnFork = lost[bool](err)
+		s.ResetOnFork, s.DeadlineRuntime = lost[bool](err), lost[uint64](err)
+		s.Deadline, s.DeadlinePeriod = s.DeadlineRuntime, s.DeadlineRuntime
+		s.UclampMin, s.UclampMax = lost[posture.Uclamp](err), lost[posture.Uclamp](err)
 	} else {
 		s.ResetOnFork = posture.Known(a.Flags&resetOnFork != 0)
+		if a.Policy != unix.SCHED_DEADLINE {
+			a.Runtime = 0 // since 6.12 the slice of an ordinary task
+		}
+		s.DeadlineRuntime, s.Deadline, s.DeadlinePeriod = posture.Known(a.Runtime), posture.Known(a.Deadline), posture.Known(a.Period)
+		// Both are 0 where the kernel has no clamps, and hardly elsewhere.
+		why := ""
+		if a.Util_min == 0 && a.Util_max == 0 {
+			why = "the kernel shows none (CONFIG_UCLAMP_TASK)"
+		}
+		s.UclampMin, s.UclampMax = val(posture.Uclamp{Value: a.Util_min}, why), val(posture.Uclamp{Value: a.Util_max}, why)
 	}
 	const process = 1 // IOPRIO_WHO_PROCESS
 	n, _, errno := unix.Syscall(unix.SYS_IOPRIO_GET, process, uintptr(t.pid), 0)

@@ -10,7 +10,7 @@ import (
 	"github.com/holdshort/holdshort/probes/posture"
 )
 
-func TestCPUMask(t *testing.T) {
+func TestMask(t *testing.T) {
 	for text, want := range map[string][]uint64{
 		"0":                          {},
 		"3":                          {3},
@@ -18,7 +18,7 @@ func TestCPUMask(t *testing.T) {
 		"ff,00000001,80000000":       {1<<32 | 1<<31, 0xff},
 		"00000000,00000000,00000002": {2},
 	} {
-		if d := cmp.Diff(want, cpuMask([]byte(text))); d != "" {
+		if d := cmp.Diff(want, mask([]byte(text))); d != "" {
 			t.Errorf("%s: %s", text, d)
 		}
 	}
@@ -86,7 +86,7 @@ func TestHierarchy_Paths(t *testing.T) {
 		{"/", "/../a", false},
 		{"/", "/a (deleted)", false},
 	} {
-		id, err := hierarchy{c.root, dir}.id(c.path)
+		id, err := hierarchy{root: c.root, at: dir}.id(c.path)
 		if (err == nil) != c.ok || c.ok && id != st.Ino {
 			t.Errorf("%+v: %d, %v", c, id, err)
 		}
@@ -123,6 +123,32 @@ func BenchmarkRead(b *testing.B) {
 	for b.Loop() {
 		if _, err := Read(os.Getpid()); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+func TestParsePolicy(t *testing.T) {
+	for text, want := range map[string]struct {
+		mode  uint32
+		nodes []uint64
+	}{
+		"default stack anon=2\n":                    {0, []uint64{}},
+		"prefer:1 anon=1\n":                         {1, []uint64{2}},
+		"prefer (many):0,2 anon=1\n":                {5, []uint64{5}},
+		"bind=static:0-1,64 stack\n":                {1<<15 | 2, []uint64{3, 1}},
+		"interleave=relative:3\n":                   {1<<14 | 3, []uint64{8}},
+		"weighted interleave:0 anon=1\n":            {6, []uint64{1}},
+		"local\n":                                   {4, []uint64{}},
+		"bind=static|balancing:1 N0=1 active=0 x\n": {1<<15 | 1<<13 | 2, []uint64{2}},
+	} {
+		mode, nodes, ok := parsePolicy(text)
+		if !ok || mode != want.mode || !cmp.Equal(nodes, want.nodes) {
+			t.Errorf("%q: %#x %v %v, want %+v", text, mode, nodes, ok, want)
+		}
+	}
+	for _, text := range []string{"", "unheard-of:1\n", "bind=odd:1\n"} {
+		if mode, _, ok := parsePolicy(text); ok {
+			t.Errorf("%q: %#x, want nothing", text, mode)
 		}
 	}
 }

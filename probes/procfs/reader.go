@@ -34,7 +34,10 @@ type Reader struct {
 
 // hierarchy is one mounted cgroup hierarchy: which of its directories is seen
 // where.
-type hierarchy struct{ root, at string }
+type hierarchy struct {
+	root, at string
+	top      uint64 // number of the directory that is mounted
+}
 
 // New reads what is needed of the calling process, and finds the cgroup
 // hierarchies. It needs no privilege.
@@ -69,6 +72,12 @@ func (r *Reader) mount(f []string) {
 		return
 	}
 	h := hierarchy{root: f[3], at: f[4]}
+	if f[i+1] == "cgroup" || f[i+1] == "cgroup2" {
+		var st unix.Stat_t
+		if unix.Stat(h.at, &st) == nil {
+			h.top = st.Ino // it stays as long as the hierarchy is mounted
+		}
+	}
 	switch f[i+1] {
 	case "cgroup2":
 		if r.v2.at == "" {
@@ -190,12 +199,18 @@ func (t *task) all() error {
 	t.limits()
 	t.numbers()
 	t.sched()
+	t.autogroup()
+	t.memory()
+	t.dispatch()
 	t.cgroups()
 	t.fs()
 	t.files()
 	t.exec()
 	t.seccomp()
 	t.unseen()
+	if t.traced {
+		return nil // nobody but its tracer could have it reaped
+	}
 	return t.alive() // whatever was asked for by number was this process's, if it still is
 }
 
@@ -225,10 +240,15 @@ func (t *task) unseen() {
 	const none = "nothing in /proc shows it"
 	p.Privilege.Securebits = posture.Unreadable[uint32](none)
 	p.Privilege.Pdeathsig = posture.Unreadable[uint32](none)
-	p.Landlock.Layers = posture.Unreadable[uint32](none)
+	p.Landlock.Layers, p.Landlock.Rules = posture.Unreadable[uint32](none), posture.Unreadable[uint32](none)
+	p.Landlock.Handled = posture.Unreadable[[]posture.LandlockLayer](none)
+	p.Seccomp.Armed = posture.Unreadable[bool](none)
+	p.Memory.MDWE = posture.Unreadable[uint32](none)
+	p.Process.IOUring, p.Process.IOUringRestricted = posture.Unreadable[bool](none), posture.Unreadable[bool](none)
 	p.OOM.ScoreAdjMin = posture.Unreadable[int32](none)
 	p.Process.Subreaper = posture.Unreadable[bool](none)
 	p.Keyrings.Session = posture.Unreadable[int32]("/proc shows keyrings of the reader only")
+	p.Keyrings.SessionOwner = posture.Unreadable[uint32](p.Keyrings.Session.Why())
 	p.Keyrings.Process, p.Keyrings.Thread = p.Keyrings.Session, p.Keyrings.Session
 	p.Keyrings.SessionOwner = posture.Unreadable[uint32](p.Keyrings.Session.Why())
 	p.Landlock.Handled, p.Landlock.Rules = posture.Unreadable[[]posture.LandlockLayer](none), posture.Unreadable[uint32](none)

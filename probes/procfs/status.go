@@ -21,6 +21,9 @@ func (t *task) status() error {
 	p.Seccomp.Count = posture.Unreadable[uint32](absent + " (since Linux 5.9)")
 	p.FS.Umask = posture.Unreadable[uint32]("the file system state was already released")
 	var pending uint64
+	p.Memory.THPDisabled = posture.Unreadable[uint32](absent + " (since Linux 5.0)")
+	p.Process.ShadowStack = posture.Unreadable[uint64](absent + " (since Linux 6.6, on x86)")
+	p.Memory.MemsAllowed = posture.Unreadable[[]uint64](absent)
 	var ssb, branch []byte
 	for len(b) > 0 {
 		var line []byte
@@ -81,7 +84,13 @@ func (t *task) status() error {
 		case "SpeculationIndirectBranch":
 			branch = v
 		case "Cpus_allowed":
-			p.Sched.Affinity = posture.Known(cpuMask(v))
+			p.Sched.Affinity = posture.Known(mask(v))
+		case "Mems_allowed":
+			p.Memory.MemsAllowed = posture.Known(mask(v))
+		case "THP_enabled":
+			p.Memory.THPDisabled = thp(number(v, 10) != 0)
+		case "x86_Thread_features":
+			p.Process.ShadowStack = shadowStack(v)
 		}
 	}
 	p.Privilege.SpecFlags = speculation(ssb, branch)
@@ -153,20 +162,20 @@ func words(b []byte) (w [4]uint32) {
 	return w
 }
 
-// cpuMask reads a bitmap as the kernel prints it: words of 32 bits, the highest
+// mask reads a bitmap as the kernel prints it: words of 32 bits, the highest
 // first. Trailing zero words are left out, as in package posture.
-func cpuMask(b []byte) []uint64 {
+func mask(b []byte) []uint64 {
 	n := bytes.Count(b, []byte(",")) + 1
-	mask := make([]uint64, (n+1)/2)
+	list := make([]uint64, (n+1)/2)
 	for i := n - 1; len(b) > 0; i-- {
 		var w []byte
 		w, b, _ = bytes.Cut(b, []byte(","))
-		mask[i/2] |= number(w, 16) << (32 * (i % 2))
+		list[i/2] |= number(w, 16) << (32 * (i % 2))
 	}
-	for len(mask) > 0 && mask[len(mask)-1] == 0 {
-		mask = mask[:len(mask)-1]
+	for len(list) > 0 && list[len(list)-1] == 0 {
+		list = list[:len(list)-1]
 	}
-	return mask
+	return list
 }
 
 // stat is what is used of /proc/PID/stat.
@@ -185,8 +194,6 @@ const (
 	statPriority = 40
 	statPolicy   = 41
 )
-
-const pfForkNoExec = 0x40 // include/linux/sched.h
 
 // statFile reads /proc/PID/stat.
 func (t *task) statFile() error {
@@ -231,7 +238,7 @@ func (t *task) statFile() error {
 	// new_encode_dev, include/linux/kdev_t.h.
 	tty := uint32(s.tty)
 	q.TTY = posture.Known(posture.TTY{Major: tty >> 8 & 0xfff, Minor: tty&0xff | tty>>12&0xfff00})
-	t.p.Exec.ForkNoExec = posture.Known(s.flags&pfForkNoExec != 0)
+	t.taskFlags()
 	return nil
 }
 

@@ -13,6 +13,7 @@ const (
 	ptraceSetSigmask       = 0x420b
 	ptraceSeccompGetFilter = 0x420c
 	ptraceGetMetadata      = 0x420d
+	ptraceGetDispatch      = 0x4211
 	ntPRStatus             = 1
 )
 
@@ -101,6 +102,14 @@ func SeccompFlags(pid, index int) (uint64, error) {
 	meta := struct{ filter, flags uint64 }{filter: uint64(index)}
 	_, err := ptrace(ptraceGetMetadata, pid, unsafe.Sizeof(meta), unsafe.Pointer(&meta))
 	return meta.flags, err
+}
+
+// SyscallDispatch tells whether a tracee in a stop has system calls go to a
+// handler of its own (PR_SET_SYSCALL_USER_DISPATCH). Since Linux 6.4.
+func SyscallDispatch(pid int) (bool, error) {
+	var config struct{ mode, selector, offset, len uint64 }
+	_, err := ptrace(ptraceGetDispatch, pid, unsafe.Sizeof(config), unsafe.Pointer(&config))
+	return config.mode != 0, err
 }
 
 // CoreCookie asks for the core scheduling cookie of a process's main thread:
