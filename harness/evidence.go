@@ -85,6 +85,8 @@ func (h *held) look(b *oracle.Beyond) (got any, holds bool, why string, err erro
 		return h.mount(b.Want.(specs.Mount))
 	case name == "linux.rootfsPropagation":
 		return h.propagation(b.Want.(string))
+	case name == "mounts.propagation":
+		return h.sharedMounts()
 	case name == "linux.maskedPaths":
 		return h.masked(b.Want.(string))
 	case name == "linux.readonlyPaths":

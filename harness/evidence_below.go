@@ -255,3 +255,35 @@ func sameTree(src, dst *os.File, at string) (string, error) {
 	}
 	return "", nil
 }
+
+// sharedMounts looks for a mount that passes events to the world outside
+// though nobody asked for that. The root has a rule of its own.
+func (h *held) sharedMounts() (any, bool, string, error) {
+	if h.mountsErr != nil {
+		return nil, false, "", h.mountsErr
+	}
+	word := h.req.Linux().RootfsPropagation
+	rooted := h.req.Spec.Root != nil && h.req.Spec.Root.Path != ""
+	if strings.TrimPrefix(word, "r") == "shared" && (!rooted || word[0] == 'r') {
+		return "shared, as asked for", true, "", nil
+	}
+	may := map[int]bool{}
+	for i := range h.req.Spec.Mounts {
+		w := &h.req.Spec.Mounts[i]
+		if !slices.Contains(w.Options, "shared") && !slices.Contains(w.Options, "rshared") {
+			continue
+		}
+		if m := h.mountAt(filepath.Clean("/" + w.Destination)); m != nil {
+			may[m.ID] = true
+			for _, x := range h.below(m) {
+				may[x.ID] = true
+			}
+		}
+	}
+	for _, m := range h.mounts {
+		if m.Mountpoint != "/" && !may[m.ID] && propagationOf(m) == "shared" {
+			return m.Mountpoint, false, m.Mountpoint + " is shared, which nobody asked for", nil
+		}
+	}
+	return "none shared", true, "", nil
+}

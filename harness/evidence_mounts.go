@@ -291,8 +291,7 @@ func propagates(want, got string) bool {
 	return want == got || want == "slave" && got == "private"
 }
 
-// propagation judges the root, and whether anything else is shared with the
-// world outside though nothing was to be.
+// propagation judges the root.
 func (h *held) propagation(want string) (any, bool, string, error) {
 	if h.mountsErr != nil {
 		return nil, false, "", h.mountsErr

@@ -210,7 +210,8 @@ func TestJudge_Beyond(t *testing.T) {
 	req := parse(t, `{"ociVersion":"1.3.0","process":{"user":{"uid":0,"gid":0},"args":["true"],"cwd":"/"},
 		"linux":{"namespaces":[{"type":"mount"}],"sysctl":{"kernel.shmmax":"1"}},"mounts":[{"destination":"/tmp","type":"tmpfs"}]}`)
 	e := oracle.Expect(req, sample.Caller(), features).With(facts())
-	judge := func(ev ...Evidence) *Result { return Judge(e, seen(e.Sample()), ev, 0) }
+	propagation := Evidence{Field: "mounts.propagation", Known: true, Holds: true}
+	judge := func(ev ...Evidence) *Result { return Judge(e, seen(e.Sample()), append(ev, propagation), 0) }
 	good := []Evidence{{Field: "mounts[0]", Known: true, Holds: true}, {Field: "linux.sysctl.kernel.shmmax", Known: true, Holds: true, Got: "1"}}
 	if r := judge(good...); r.Verdict != Constrained {
 		t.Errorf("with evidence: %s %v %v", r.Verdict, r.Reasons, findings(r))

@@ -10,6 +10,7 @@ import (
 	"github.com/holdshort/holdshort/checkpoint"
 	"github.com/holdshort/holdshort/harness/oracle"
 	"github.com/holdshort/holdshort/harness/request"
+	"github.com/moby/sys/mountinfo"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -57,7 +58,14 @@ func TestSabotageMounts(t *testing.T) {
 			q.Spec.Linux.RootfsPropagation = p
 		}
 	}
-	wrong := finds{"linux.rootfsPropagation": oracle.Weaker}
+	// Where the caller's own root is shared, that is what is left without a change.
+	asShared := oracle.Weaker
+	if rootIsShared(t) {
+		asShared = oracle.Ignored
+	}
+	wrong := finds{"linux.rootfsPropagation": oracle.Weaker, "fs.root_propagation": asShared}
+	stronger := finds{"linux.rootfsPropagation": oracle.Weaker, "fs.root_propagation": oracle.Stronger}
+	shares := config(func(c *checkpoint.Config) { c.Propagation = "shared" })
 	table(t, []sabotage{
 		{name: "tmpfs/missing", ask: tmpfs, tamper: skipMounts, want: weaker},
 		{name: "tmpfs/writable", ask: tmpfs, tamper: option(0, "rw"), want: weaker},
@@ -78,10 +86,25 @@ func TestSabotageMounts(t *testing.T) {
 		{name: "root/not changed, read-only", ask: root(true), tamper: noRoot, want: finds{"fs.root": oracle.Ignored, "fs.root_read_only": oracle.Ignored}, also: pivoted},
 		{name: "root/another", ask: root(false, scratch), tamper: config(func(c *checkpoint.Config) { c.Root.Path = other }), want: finds{"fs.root": oracle.Weaker}, also: pivoted},
 		{name: "root/writable", ask: root(true), tamper: config(func(c *checkpoint.Config) { c.Root.ReadOnly = false }), want: finds{"fs.root_read_only": oracle.Ignored}},
-		{name: "propagation/private instead of shared", ask: propagation("shared"), tamper: config(func(c *checkpoint.Config) { c.Propagation = "private" }), want: wrong},
-		{name: "propagation/shared instead of private", ask: propagation("private"), tamper: config(func(c *checkpoint.Config) { c.Propagation = "shared" }), want: wrong},
-		{name: "propagation/unbindable instead of private", ask: propagation("private"), tamper: config(func(c *checkpoint.Config) { c.Propagation = "unbindable" }), want: wrong},
+		{name: "propagation/private instead of shared", ask: propagation("shared"), tamper: config(func(c *checkpoint.Config) { c.Propagation = "private" }), want: finds{"linux.rootfsPropagation": oracle.Weaker}, also: []string{"fs.root_propagation"}},
+		{name: "propagation/shared instead of private", ask: propagation("private"), tamper: shares, want: wrong, also: []string{"mounts.propagation"}},
+		{name: "propagation/unbindable instead of private", ask: propagation("private"), tamper: config(func(c *checkpoint.Config) { c.Propagation = "unbindable" }), want: stronger},
+		{name: "propagation/default forgotten", ask: ns(specs.MountNamespace), tamper: shares, want: finds{"fs.root_propagation": asShared}},
+		{name: "propagation/default forgotten, with a root", ask: root(false), tamper: shares, want: finds{"fs.root_propagation": asShared}},
+		{name: "propagation/of another mount", ask: tmpfs, tamper: config(func(c *checkpoint.Config) { c.Mounts[0].Options = append([]string{"shared"}, c.Mounts[0].Options...) }), want: finds{"mounts[0]": oracle.Weaker, "mounts.propagation": oracle.Weaker}},
+		{name: "propagation/of a mount that nobody asked for", ask: tmpfs, tamper: config(func(c *checkpoint.Config) {
+			c.Mounts = append(c.Mounts, checkpoint.Mount{Target: "/tmp", Type: "tmpfs", Options: []string{"shared"}})
+		}), want: finds{"mounts.propagation": oracle.Weaker}},
 	})
+}
+
+func rootIsShared(t *testing.T) bool {
+	t.Helper()
+	list, err := mountinfo.GetMounts(mountinfo.SingleEntryFilter("/"))
+	if err != nil || len(list) == 0 {
+		t.Fatal("no root in the mount table: ", err)
+	}
+	return propagationOf(list[0]) == "shared"
 }
 
 func TestSabotageNetwork(t *testing.T) {

@@ -99,7 +99,7 @@ func TestSabotageMountOptions(t *testing.T) {
 			c.Mounts = append(c.Mounts, checkpoint.Mount{Source: root + "/bin/true", Target: "/bin/true", Options: []string{"bind"}})
 		}), want: weaker, also: []string{"exec.exe"}},
 		{name: "bind of a file/another", ask: mounts(specs.Mount{Destination: "/mnt/f", Source: file, Options: []string{"bind", "ro"}}), tamper: config(func(c *checkpoint.Config) { c.Mounts[0].Source = "/etc/passwd" }), want: weaker},
-		{name: "bind/a shared one", ask: rec(), tamper: config(func(c *checkpoint.Config) { c.Mounts[0].Options = []string{"rbind", "rshared"} }), want: weaker},
+		{name: "bind/a shared one", ask: rec(), tamper: config(func(c *checkpoint.Config) { c.Mounts[0].Options = []string{"rbind", "rshared"} }), want: weaker, also: []string{"mounts.propagation"}},
 		{name: "bind/private instead of shared", need: needSetattr, ask: rec("rshared"), tamper: config(func(c *checkpoint.Config) { c.Mounts[0].Options = []string{"rbind", "rprivate"} }), want: weaker},
 		{name: "bind/another directory", ask: rec("ro"), tamper: config(func(c *checkpoint.Config) { c.Mounts[0].Source = elsewhere }), want: weaker},
 		{name: "bind/not recursive", ask: rec("ro"), tamper: replace("rbind", "bind"), want: weaker},

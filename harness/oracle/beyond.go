@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/holdshort/holdshort/harness/request"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // Beyond is something that was asked for and cannot be seen in a task: a
@@ -33,6 +34,8 @@ func Asked(r *request.Request) []Beyond {
 	s, l, p, x := r.Spec, r.Linux(), r.Process(), &r.Ext
 	each("mounts", len(s.Mounts), func(i int) any { return s.Mounts[i] })
 	add(l.RootfsPropagation != "", "linux.rootfsPropagation", l.RootfsPropagation)
+	fresh := r.Namespace(specs.MountNamespace).Fresh()
+	add(fresh && (l.RootfsPropagation != "" || len(s.Mounts)+len(l.MaskedPaths)+len(l.ReadonlyPaths)+len(l.Devices) > 0), "mounts.propagation", "not shared, unless asked for")
 	each("linux.maskedPaths", len(l.MaskedPaths), func(i int) any { return l.MaskedPaths[i] })
 	each("linux.readonlyPaths", len(l.ReadonlyPaths), func(i int) any { return l.ReadonlyPaths[i] })
 	each("linux.devices", len(l.Devices), func(i int) any { return l.Devices[i] })

@@ -69,6 +69,9 @@ func (e *Expectation) Compare(f Field, got *posture.Posture) (Outcome, string) {
 	case isAllowed:
 		g, _ := got.Signals.Pending.Get()
 		ok = g&^e.signals == 0
+	case isShared, isSlave:
+		g, _ := got.FS.RootPropagation.Get()
+		ok = o.equal(&e.want, got) || r.pred == isShared && g == posture.PropagationSharedSlave || r.pred == isSlave && g == posture.PropagationPrivate
 	case isWithin:
 		g, _ := got.Sched.Affinity.Get()
 		w, _ := e.want.Sched.Affinity.Get()

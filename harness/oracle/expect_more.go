@@ -137,11 +137,3 @@ func (b *builder) attached() {
 	put(b, ProcessShadowStack, &w.ShadowStack, 0, Promised, "execve ends it")
 	put(b, ProcessIOUring, &w.IOUring, false, Promised, "execve drops it")
 }
-
-// propagation is what it was as long as root is what it was.
-func (b *builder) propagation() {
-	root := b.r.Spec.Root
-	if b.r.Namespace(specs.MountNamespace).Asked || root != nil && root.Path != "" || b.l.RootfsPropagation != "" {
-		b.puzzle(FSRootPropagation, Implied, "linux.namespaces: mount", notFixed)
-	}
-}

@@ -52,6 +52,8 @@ const (
 	isFiltered           // seccomp: the filters asked for on top of the caller's
 	isTable              // the table of open files
 	isArmed              // set if there is a seccomp mode, and only then
+	isShared             // a propagation that is shared, with or without being a slave
+	isSlave              // one that is slave or private
 	isAllowed            // a mask that may be smaller than the wanted one
 )
 

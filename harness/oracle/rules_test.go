@@ -9,7 +9,7 @@ import (
 )
 
 // notDetermined are fields that a request may change without saying to what.
-var notDetermined = []Field{FSRootReadOnly, FSRootPropagation, KeyringSessionOwner, LandlockRules}
+var notDetermined = []Field{FSRootReadOnly, KeyringSessionOwner, LandlockRules}
 
 // TestEveryFieldHolds: a posture that is as expected has no finding, and
 // nothing that was asked for is left without evidence.

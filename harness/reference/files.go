@@ -8,7 +8,10 @@ var files = []Constraint{
 		Since: "attributes of the mounts below and id maps 5.12",
 		Note:  "without mount_setattr, or for data of more than 255 bytes: mount, on the descriptor's link in /proc",
 	},
-	{Config: []string{"Propagation"}, Key: "linux.rootfsPropagation", Call: "mount MS_PRIVATE, MS_SLAVE, …", Proof: []string{"linux.rootfsPropagation"}},
+	{
+		Config: []string{"Propagation"}, Key: "linux.rootfsPropagation", Call: "mount MS_PRIVATE, MS_SLAVE, …", Proof: []string{"fs.root_propagation", "linux.rootfsPropagation", "mounts.propagation"},
+		Note: "private in every new mount namespace unless asked otherwise, which is judged without being asked for: of the root always, of the other mounts where mounts are looked at",
+	},
 	{
 		Config: []string{"Devices", "Symlinks", "Console"}, Key: "linux.devices", Call: "mknodat, fchownat, symlinkat; in a user namespace open_tree, move_mount", Proof: []string{"linux.devices[]", "linux.devices.default"},
 		Note: "also the devices and links that the specification wants supplied unasked, in a /dev that the request mounts; type, number, mode, owner, and that no nodev is in the way",

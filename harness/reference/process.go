@@ -58,7 +58,6 @@ var Kept = []State{
 	{Field: "keyrings.thread", Want: "none", Untested: kernelOnly},
 	{Field: "fs.root_is_mount_root", Want: "yes for a new root: pivoted, not chrooted", Untested: noWay},
 	{Field: "fs.cwd_under_root", Want: "yes", Untested: noWay},
-	{Field: "fs.root_propagation", Want: "the caller's, in the caller's mount namespace", Untested: noWay},
 	{Field: "exec.secure", Want: "what execve makes of program and credentials", Untested: kernelOnly},
 	{Field: "exec.fork_no_exec", Want: "no: it has passed execve", Untested: kernelOnly},
 }
