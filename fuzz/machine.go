@@ -49,6 +49,7 @@ type Machine struct {
 
 	Tuning Tuning
 
+	LandlockABI  int  // 0 for none
 	WaitKillable bool // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 	// Listener is the socket of an [Answerer]; without one no request
 	// notifies.
@@ -98,6 +99,7 @@ func Detect(dir string) (*Machine, error) {
 		m.Nice = 20 - n // the raw system call answers 1 to 40
 	}
 	m.Tuning = detectTuning()
+	m.LandlockABI = landlockABI()
 	m.WaitKillable = checkpoint.HaveFilterFlag(policies.FlagWaitKillable) == nil
 	m.UserNS = m.Root && positive("/proc/sys/user/max_user_namespaces")
 	_, err = os.Stat("/proc/self/ns/time")

@@ -109,6 +109,8 @@ func (h *held) look(b *oracle.Beyond) (got any, holds bool, why string, err erro
 		return nil, false, "", errInsideOnly
 	case strings.HasPrefix(name, "linux.netDevices."):
 		return h.moved(strings.TrimPrefix(name, "linux.netDevices."))
+	case strings.HasPrefix(name, "holdshort.landlock."):
+		return nil, false, "", errInsideOnly
 	case strings.HasPrefix(name, "holdshort.network."):
 		return h.network(strings.TrimPrefix(name, "holdshort.network."), index)
 	}

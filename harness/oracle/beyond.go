@@ -74,8 +74,6 @@ func Asked(r *request.Request) []Beyond {
 	each("holdshort.network.neighbours", len(x.Network.Neighbours), func(i int) any { return x.Network.Neighbours[i] })
 	each("holdshort.network.rules", len(x.Network.Rules), func(i int) any { return x.Network.Rules[i] })
 	each("holdshort.network.routes", len(x.Network.Routes), func(i int) any { return x.Network.Routes[i] })
-	if x.Landlock != nil {
-		each("holdshort.landlock.layers", len(x.Landlock.Layers), func(i int) any { return x.Landlock.Layers[i] })
-	}
+	out = append(out, landlockRules(x.Landlock)...)
 	return out
 }

@@ -11,7 +11,7 @@ var privilege = []Constraint{
 	{Config: []string{"NoNewPrivs"}, Key: "process.noNewPrivileges", Call: "prctl PR_SET_NO_NEW_PRIVS", Proof: []string{"privilege.no_new_privs"}},
 	{
 		Config: []string{"Landlock"}, Key: "holdshort.landlock", Call: "landlock_create_ruleset, landlock_add_rule, landlock_restrict_self", Since: "5.13 (ABI 1) to 7.3 (ABI 11)",
-		Proof: []string{"landlock.layers", "landlock.handled"}, Note: "what a layer handles and allows is not judged yet, so a request for one is at best unknown",
+		Proof: []string{"landlock.layers", "landlock.handled", "landlock.rules"}, Note: "what a layer forbids is compared; what its rules allow cannot be seen in a task, so a request with rules is at best unknown",
 	},
 	{
 		Config: []string{"Seccomp"}, Key: "linux.seccomp", Call: "seccomp SECCOMP_SET_MODE_FILTER", Proof: []string{"seccomp.mode", "seccomp.filter_count", "seccomp.filters"},

@@ -36,7 +36,6 @@ var Kept = []State{
 	{Field: "oom.score_adj_min", Want: "the caller's", Untested: noWay},
 	{Field: "sched.autogroup", Want: "the caller's, but in a new session"},
 	{Field: "seccomp.armed", Want: "yes with a seccomp mode, else no", Untested: kernelOnly},
-	{Field: "landlock.rules", Want: "the caller's, without holdshort.landlock", Untested: noWay},
 	{Field: "cgroup.frozen", Want: "no", Untested: noWay},
 	{Field: "memory.mems_allowed", Want: "the caller's, in the same cpuset", Untested: noWay},
 	{Field: "memory.coredump_filter", Want: "the caller's"},
