@@ -103,7 +103,8 @@ func (r *Result) ExitCode() int { return ExitCode(r.Verdict, r.Cause) }
 // the kernel could not deliver. The snapshots are kept in the result.
 //
 // The verdict is violated if there is a finding. Else it is unknown if a
-// snapshot at exec or at return is missing, if one of them was not at the
+// snapshot at exec is missing, or both that at return and one that was surely at
+// the first instruction, if one of them was not at the
 // program's entry, if anything was lost, or if something that was asked for
 // cannot be judged. Else, and only then, it is constrained.
 //
@@ -216,6 +217,8 @@ type sight struct {
 	all    [3]*posture.Posture // the n that there are, in order
 	n      int
 	latest At
+	// first: there is one at the first instruction, known to be that.
+	first bool
 
 	frozen *posture.Posture // the second reading
 }
@@ -247,9 +250,11 @@ func (s *sight) look(r *Result, snaps []Snapshot) {
 				r.doubt(EvidenceLost, "two snapshots at "+string(at)+": they cannot both be of this execve")
 			}
 			s.at[j] = sn.Posture
-			if entry, ok := sn.IPIsEntry.Get(); ok && !entry {
+			entry, ok := sn.IPIsEntry.Get()
+			if ok && !entry {
 				r.doubt(EvidenceLost, "the snapshot at "+string(at)+" was not at the program's entry")
 			}
+			s.first = s.first || at == AtFirst && ok && entry
 		}
 	}
 	for j, p := range s.at {
@@ -259,7 +264,10 @@ func (s *sight) look(r *Result, snaps []Snapshot) {
 		}
 	}
 	for j, at := range instants[:2] {
-		if s.at[j] == nil {
+		// The first instruction is later than the return, and says more;
+		// whether it may do without is for the probe to say, which counts
+		// as lost what it cannot explain.
+		if s.at[j] == nil && (at == AtExec || !s.first) {
 			r.doubt(EvidenceLost, "no snapshot at "+string(at))
 		}
 	}

@@ -160,7 +160,13 @@ func TestJudge_MissingEvidence(t *testing.T) {
 		code  int
 	}{
 		"no first is fine": {func(s []Snapshot) []Snapshot { return s[:2] }, 0, Constrained, 0},
-		"no return":        {func(s []Snapshot) []Snapshot { return []Snapshot{s[0], s[2]} }, 0, Unknown, 4},
+		"no return":        {func(s []Snapshot) []Snapshot { return s[:1] }, 0, Unknown, 4},
+		"first says more":  {func(s []Snapshot) []Snapshot { return []Snapshot{s[0], s[2]} }, 0, Constrained, 0},
+		"no return, lost":  {func(s []Snapshot) []Snapshot { return []Snapshot{s[0], s[2]} }, 1, Unknown, 4},
+		"no return, and a first that may not be it": {func(s []Snapshot) []Snapshot {
+			s[2].IPIsEntry = posture.Value[bool]{}
+			return []Snapshot{s[0], s[2]}
+		}, 0, Unknown, 4},
 		"no exec":          {func(s []Snapshot) []Snapshot { return s[1:] }, 0, Unknown, 4},
 		"nothing":          {func([]Snapshot) []Snapshot { return nil }, 0, Unknown, 4},
 		"exit only":        {func(s []Snapshot) []Snapshot { s[0].At = AtExit; return s[:1] }, 0, Unknown, 4},

@@ -47,6 +47,11 @@ type Observer struct {
 	unmapped bool       // guarded by readMu: the ring buffer is gone
 	rec      ringbuf.Record
 
+	// misses reads how often the kernel did not run a program; tests put
+	// their own numbers in. seen has the answers of the last time.
+	misses func(program string) uint64
+	seen   map[string]uint64 // guarded by mu
+
 	cookies atomic.Uint64
 	noFault atomic.Bool // no hook at page faults could be attached
 
@@ -72,8 +77,9 @@ func Open(ctx context.Context, opts *Options) (*Observer, error) {
 	}
 	o := &Observer{
 		facts: newFacts(), closed: make(chan struct{}),
-		groups: map[uint64]*group{}, waiting: map[uint64]chan peeked{},
+		groups: map[uint64]*group{}, waiting: map[uint64]chan peeked{}, seen: map[string]uint64{},
 	}
+	o.misses = o.recursionMisses
 	var err error
 	if o.objs, err = load(ringSize(opts.RingBufferBytes), or(opts.MaxWatches, 8192), opts.portable, o.facts); err != nil {
 		return nil, err
@@ -177,6 +183,31 @@ func (o *Observer) Lost() Lost {
 		}
 	}
 	return l
+}
+
+// recursionMisses is how often the kernel left a program out because it was
+// running already on the same CPU: since 7.0 a program may be preempted, and the
+// task that runs then meets the same hook (bpf_prog_get_recursion_context,
+// kernel/trace/bpf_trace.c). Since 5.12 the kernel counts it.
+func (o *Observer) recursionMisses(program string) uint64 {
+	p := o.objs.program(program)
+	if p == nil {
+		return 0
+	}
+	i, err := p.Stats()
+	if err != nil {
+		return 0
+	}
+	return i.RecursionMisses
+}
+
+// skipped is how often a program was left out since the last question. The mutex
+// is held.
+func (o *Observer) skipped(program string) uint64 {
+	now := o.misses(program)
+	n := now - o.seen[program]
+	o.seen[program] = now
+	return n
 }
 
 func (o *Observer) lostCounters() Lost {

@@ -95,9 +95,12 @@ func (p *process) event(h *head, b []byte) {
 		p.freeze()
 	case bpf.ProbesAtAT_FIRST:
 		p.rec.passed = true
+		if p.pending[AtReturn] {
+			p.noReturn(h)
+		}
 		p.add(AtFirst, h, b)
 	case bpf.ProbesAtAT_NO_RETURN:
-		p.missing(AtReturn, "the return of execve was not seen: the hook at sys_exit did not fire", false)
+		p.noReturn(h)
 	case bpf.ProbesAtAT_NO_FIRST:
 		p.rec.passed = true
 		if p.g.o.faultHook() {
@@ -181,6 +184,26 @@ func (p *process) freeze() {
 	select {
 	case p.frozen <- struct{}{}:
 	default:
+	}
+}
+
+// noReturn: the return of execve was not seen. If the kernel itself says that it
+// left the program out, and the first instruction was seen, nothing is lost by
+// it: that snapshot is of the same exec and later, and comes before anything
+// that the workload does. It is only known to be the first one, though, if no
+// system call can have passed unseen. See docs/observation.md.
+func (p *process) noReturn(h *head) {
+	o := p.g.o
+	n := o.skipped("on_sys_exit")
+	entered := o.skipped("on_sys_enter")
+	first := h.at == bpf.ProbesAtAT_FIRST && h.flags&bpf.ProbesHeadFlagHEAD_IP != 0 && h.ip == h.entry
+	switch {
+	case n == 0:
+		p.missing(AtReturn, "the return of execve was not seen: the hook at sys_exit did not fire", false)
+	case first && entered == 0:
+		p.missing(AtReturn, "the kernel left out the program at sys_exit, which was running already; the first instruction was seen", true)
+	default:
+		p.missing(AtReturn, "the kernel left out the program at sys_exit, which was running already on that CPU", false)
 	}
 }
 

@@ -1,0 +1,90 @@
+package probes
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// The kernel leaves programs out on kernels where one may be preempted, and then
+// rarely; here a hook is taken away and the kernel's count is made up.
+func TestReturn_LeftOut(t *testing.T) {
+	for name, tc := range map[string]struct {
+		misses   map[string]uint64
+		harmless bool
+		why      string
+	}{
+		"explained":                         {map[string]uint64{"on_sys_exit": 1}, true, "left out"},
+		"not explained":                     {nil, false, "did not fire"},
+		"and perhaps a system call as well": {map[string]uint64{"on_sys_exit": 1, "on_sys_enter": 1}, false, "left out"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, ctx := special(t, &Options{skip: map[string]bool{hookSysX: true}})
+			o.mu.Lock()
+			o.misses = func(p string) uint64 { return tc.misses[p] }
+			clear(o.seen)
+			o.mu.Unlock()
+			_, r := run(ctx, t, children(ctx, t, o, nil), "/bin/true")
+			m := missing(r, AtReturn)
+			if r.Snapshot(AtFirst) == nil || m == nil || m.Harmless != tc.harmless || !strings.Contains(m.Why, tc.why) || r.Complete() != tc.harmless {
+				t.Errorf("missing %+v, complete %t", m, r.Complete())
+			}
+		})
+	}
+}
+
+// Without a first snapshot nothing stands in for the return.
+func TestReturn_LeftOutAndNoFirst(t *testing.T) {
+	o, ctx := special(t, &Options{skip: map[string]bool{hookSysX: true, hookFault: true, hookPerf: true}})
+	o.mu.Lock()
+	o.misses = func(p string) uint64 { return map[string]uint64{"on_sys_exit": 3}[p] }
+	clear(o.seen)
+	o.mu.Unlock()
+	_, r := run(ctx, t, children(ctx, t, o, nil), "/bin/true")
+	if m := missing(r, AtReturn); m == nil || m.Harmless || r.Complete() {
+		t.Errorf("record %+v", r)
+	}
+}
+
+// TestRecord_CompleteUnderLoad: many launches at once, none without a verdict.
+// On kernels where programs may be preempted this is where they are left out.
+func TestRecord_CompleteUnderLoad(t *testing.T) {
+	o, ctx := observer(t), testContext(t)
+	defer o.KeepAttached()()
+	rounds := 100
+	if testing.Short() {
+		rounds = 10
+	}
+	kids := children(ctx, t, o, nil)
+	leftOut := 0
+	for range rounds {
+		var all []*exec.Cmd
+		for range 8 {
+			c := exec.Command("/bin/true")
+			c.Stderr = os.Stderr
+			if err := c.Start(); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, c)
+		}
+		for _, c := range all {
+			if err := c.Wait(); err != nil {
+				t.Fatal(err)
+			}
+			w, err := kids.Take(ctx, c.Process.Pid)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := w.Final(ctx)
+			if err != nil || !r.Complete() {
+				t.Errorf("%v: %+v", err, r)
+			}
+			if m := missing(r, AtReturn); m != nil {
+				leftOut++
+			}
+			_ = w.Close()
+		}
+	}
+	t.Logf("%d launches, %d of which the return was left out; %+v", rounds*8, leftOut, o.Lost())
+}
