@@ -42,6 +42,7 @@ type hookSet struct {
 	info  map[string]*Hook
 	// byName has the attached raw tracepoints.
 	byName map[string]link.Link
+	copies map[string][]link.Link
 	order  []string
 	// sabotage makes attach skip a hook; tests only.
 	skip map[string]bool
@@ -50,7 +51,7 @@ type hookSet struct {
 type closer interface{ Close() error }
 
 func newHookSet(objs *objects, skip map[string]bool) *hookSet {
-	s := &hookSet{objs: objs, info: map[string]*Hook{}, byName: map[string]link.Link{}, skip: skip}
+	s := &hookSet{objs: objs, info: map[string]*Hook{}, byName: map[string]link.Link{}, copies: map[string][]link.Link{}, skip: skip}
 	for _, h := range []Hook{
 		{Name: hookFork, Kind: "raw_tracepoint", Why: "watches children from their birth, and shows their creator"},
 		{Name: hookExec, Kind: "raw_tracepoint", Why: "the posture when execve has done its work"},
@@ -94,8 +95,30 @@ func (s *hookSet) attachFixed() error {
 			return err
 		}
 		s.fixed = append(s.fixed, l)
+		for i := 1; i < copies; i++ {
+			l, err := s.attachCopy(h[0], copyName(h[1], i))
+			if err != nil {
+				return err
+			}
+			if l != nil {
+				s.fixed = append(s.fixed, l)
+			}
+		}
 	}
 	return nil
+}
+
+// attachCopy attaches another copy of a program, if there is one.
+func (s *hookSet) attachCopy(name, prog string) (link.Link, error) {
+	p := s.objs.program(prog)
+	if p == nil {
+		return nil, nil
+	}
+	l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: name, Program: p})
+	if err == nil {
+		s.copies[name] = append(s.copies[name], l)
+	}
+	return l, explain("attach "+name, err)
 }
 
 // acquire attaches the hot hooks for the first user. A hook that cannot be
@@ -154,6 +177,9 @@ func (s *hookSet) drop(name string) error {
 		return fmt.Errorf("%s is not attached", name)
 	}
 	delete(s.byName, name)
+	for _, c := range s.copies[name] {
+		_ = c.Close()
+	}
 	return l.Close()
 }
 

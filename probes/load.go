@@ -3,6 +3,7 @@ package probes
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
 	"strconv"
@@ -80,6 +81,7 @@ func load(ringBytes, maxWatches int, portable bool, facts *kernelFacts) (*object
 		if err := prepare(spec); err != nil {
 			return nil, err
 		}
+		multiply(spec)
 		for name := range spec.Programs {
 			if !want(name) {
 				delete(spec.Programs, name)
@@ -134,6 +136,39 @@ func load(ringBytes, maxWatches int, portable bool, facts *kernelFacts) (*object
 	o.counters, o.landlock = coll.Variables["counters"], coll.Variables["landlock_offset"]
 	o.waiters = coll.Variables["waiters"]
 	return o, nil
+}
+
+// copied are the programs of which there are several, and how many. A program
+// that is preempted still counts as running on its CPU, and there the kernel
+// leaves it out for every other task until it has ended; each copy counts for
+// itself, and whoever comes second has nothing to do. Since 7.0 programs at
+// tracepoints can be preempted. For the hooks on hot paths copies would cost
+// too much, and are not needed: see process.noReturn.
+var copied = []string{"on_fork", "on_exec", "on_exit"}
+
+const copies = 3
+
+// preemptible reports whether the kernel is built to preempt itself, which it
+// says in its version ("#1 SMP PREEMPT_DYNAMIC …", init/version.c).
+func preemptible() bool {
+	var u unix.Utsname
+	return unix.Uname(&u) != nil || strings.Contains(unix.ByteSliceToString(u.Version[:]), "PREEMPT")
+}
+
+func copyName(name string, i int) string { return fmt.Sprintf("%s_%d", name, i+1) }
+
+// multiply adds the copies, unless the kernel never preempts itself.
+func multiply(spec *ebpf.CollectionSpec) {
+	if !preemptible() {
+		return
+	}
+	for _, name := range copied {
+		for i := 1; i < copies; i++ {
+			p := spec.Programs[name].Copy()
+			p.Name = copyName(name, i)
+			spec.Programs[p.Name] = p
+		}
+	}
 }
 
 // raiseMemlock lifts the limit on locked memory while programs are loaded. A

@@ -55,8 +55,9 @@ type Observer struct {
 	cookies atomic.Uint64
 	noFault atomic.Bool // no hook at page faults could be attached
 
-	hookMu sync.Mutex
-	hooks  *hookSet
+	hookMu  sync.Mutex
+	hooks   *hookSet
+	changes changeSet
 
 	mu      sync.Mutex
 	groups  map[uint64]*group
@@ -163,6 +164,19 @@ func (o *Observer) release() {
 	o.hooks.release()
 }
 
+func (o *Observer) acquireChanges() (blind []string) {
+	o.hookMu.Lock()
+	defer o.hookMu.Unlock()
+	o.changes.acquire(o.objs)
+	return o.changes.blind
+}
+
+func (o *Observer) releaseChanges() {
+	o.hookMu.Lock()
+	defer o.hookMu.Unlock()
+	o.changes.release()
+}
+
 // Lost counts what the kernel could not deliver since Open.
 type Lost struct {
 	Events  uint64 `json:"events"`  // the ring buffer was full
@@ -230,6 +244,7 @@ func (o *Observer) Close() error {
 	o.mu.Unlock()
 	o.hookMu.Lock()
 	o.hooks.close()
+	o.changes.close()
 	o.hookMu.Unlock()
 	var one [8]byte
 	one[0] = 1

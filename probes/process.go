@@ -1,6 +1,8 @@
 package probes
 
 import (
+	"slices"
+
 	"github.com/holdshort/holdshort/probes/bpf"
 )
 
@@ -108,6 +110,10 @@ func (p *process) event(h *head, b []byte) {
 		} else {
 			p.missing(AtFirst, "no hook at page faults", false)
 		}
+	case bpf.ProbesAtAT_CHANGE:
+		if c, ok := newChange(h); ok {
+			p.rec.Changes = append(p.rec.Changes, c)
+		}
 	case bpf.ProbesAtAT_EXIT:
 		if s, ok := p.snapshot(AtExit, h, b); ok {
 			p.rec.Snapshots = append(p.rec.Snapshots, s)
@@ -190,17 +196,17 @@ func (p *process) freeze() {
 // noReturn: the return of execve was not seen. If the kernel itself says that it
 // left the program out, and the first instruction was seen, nothing is lost by
 // it: that snapshot is of the same exec and later, and comes before anything
-// that the workload does. It is only known to be the first one, though, if no
-// system call can have passed unseen. See docs/observation.md.
+// that the workload does. That it is the first one shows in the registers, since
+// the program at sys_enter, which otherwise tells, may have been left out too.
+// See docs/observation.md.
 func (p *process) noReturn(h *head) {
-	o := p.g.o
-	n := o.skipped("on_sys_exit")
-	entered := o.skipped("on_sys_enter")
-	first := h.at == bpf.ProbesAtAT_FIRST && h.flags&bpf.ProbesHeadFlagHEAD_IP != 0 && h.ip == h.entry
+	n := p.g.o.skipped("on_sys_exit")
+	const fresh = bpf.ProbesHeadFlagHEAD_IP | bpf.ProbesHeadFlagHEAD_FRESH
+	first := h.at == bpf.ProbesAtAT_FIRST && h.flags&fresh == fresh && h.ip == h.entry
 	switch {
 	case n == 0:
 		p.missing(AtReturn, "the return of execve was not seen: the hook at sys_exit did not fire", false)
-	case first && entered == 0:
+	case first:
 		p.missing(AtReturn, "the kernel left out the program at sys_exit, which was running already; the first instruction was seen", true)
 	default:
 		p.missing(AtReturn, "the kernel left out the program at sys_exit, which was running already on that CPU", false)
@@ -277,6 +283,8 @@ func (p *process) record() *Record {
 	r := p.rec
 	r.Snapshots = append([]Snapshot(nil), p.rec.Snapshots...)
 	r.Missing = append([]Missing(nil), p.rec.Missing...)
+	r.Changes = slices.Clone(p.rec.Changes)
+	r.Blind = p.g.blind
 	for _, at := range []At{AtReturn, AtFirst} {
 		if p.pending[at] {
 			r.Missing = append(r.Missing, Missing{At: at, Exec: r.Execs, Why: "not yet"})

@@ -74,6 +74,11 @@ type Record struct {
 	// LostElsewhere counts events of all processes, and tasks that could not
 	// be watched, lost while this record was made.
 	LostElsewhere uint64
+	// Changes are what was done to the process after its exec, if the watch
+	// asked for them: the first 64. Blind names what could not be listened
+	// to, so that a change of that kind would not be here.
+	Changes []Change
+	Blind   []string
 
 	passed bool
 }

@@ -21,11 +21,16 @@ const (
 	DirectMapParents           = "parents"
 	DirectMapSlots             = "slots"
 	DirectMapWatches           = "watches"
+	DirectProgOnCgroupAttach   = "on_cgroup_attach"
+	DirectProgOnChangeCall     = "on_change_call"
 	DirectProgOnExec           = "on_exec"
 	DirectProgOnExit           = "on_exit"
 	DirectProgOnFault          = "on_fault"
 	DirectProgOnFaultEvent     = "on_fault_event"
 	DirectProgOnFork           = "on_fork"
+	DirectProgOnOomAdj         = "on_oom_adj"
+	DirectProgOnRename         = "on_rename"
+	DirectProgOnSignal         = "on_signal"
 	DirectProgOnSysEnter       = "on_sys_enter"
 	DirectProgOnSysExit        = "on_sys_exit"
 	DirectVarCounters          = "counters"
@@ -33,6 +38,7 @@ const (
 	DirectVarObserverLevel     = "observer_level"
 	DirectVarObserverPidns     = "observer_pidns"
 	DirectVarUnusedAt          = "unused_at"
+	DirectVarUnusedChange      = "unused_change"
 	DirectVarUnusedEvent       = "unused_event"
 	DirectVarUnusedFailed      = "unused_failed"
 	DirectVarUnusedFileid      = "unused_fileid"
@@ -87,13 +93,18 @@ type DirectSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type DirectProgramSpecs struct {
-	OnExec       *ebpf.ProgramSpec `ebpf:"on_exec"`
-	OnExit       *ebpf.ProgramSpec `ebpf:"on_exit"`
-	OnFault      *ebpf.ProgramSpec `ebpf:"on_fault"`
-	OnFaultEvent *ebpf.ProgramSpec `ebpf:"on_fault_event"`
-	OnFork       *ebpf.ProgramSpec `ebpf:"on_fork"`
-	OnSysEnter   *ebpf.ProgramSpec `ebpf:"on_sys_enter"`
-	OnSysExit    *ebpf.ProgramSpec `ebpf:"on_sys_exit"`
+	OnCgroupAttach *ebpf.ProgramSpec `ebpf:"on_cgroup_attach"`
+	OnChangeCall   *ebpf.ProgramSpec `ebpf:"on_change_call"`
+	OnExec         *ebpf.ProgramSpec `ebpf:"on_exec"`
+	OnExit         *ebpf.ProgramSpec `ebpf:"on_exit"`
+	OnFault        *ebpf.ProgramSpec `ebpf:"on_fault"`
+	OnFaultEvent   *ebpf.ProgramSpec `ebpf:"on_fault_event"`
+	OnFork         *ebpf.ProgramSpec `ebpf:"on_fork"`
+	OnOomAdj       *ebpf.ProgramSpec `ebpf:"on_oom_adj"`
+	OnRename       *ebpf.ProgramSpec `ebpf:"on_rename"`
+	OnSignal       *ebpf.ProgramSpec `ebpf:"on_signal"`
+	OnSysEnter     *ebpf.ProgramSpec `ebpf:"on_sys_enter"`
+	OnSysExit      *ebpf.ProgramSpec `ebpf:"on_sys_exit"`
 }
 
 // DirectMapSpecs contains maps before they are loaded into the kernel.
@@ -116,6 +127,7 @@ type DirectVariableSpecs struct {
 	ObserverLevel     *ebpf.VariableSpec `ebpf:"observer_level"`
 	ObserverPidns     *ebpf.VariableSpec `ebpf:"observer_pidns"`
 	UnusedAt          *ebpf.VariableSpec `ebpf:"unused_at"`
+	UnusedChange      *ebpf.VariableSpec `ebpf:"unused_change"`
 	UnusedEvent       *ebpf.VariableSpec `ebpf:"unused_event"`
 	UnusedFailed      *ebpf.VariableSpec `ebpf:"unused_failed"`
 	UnusedFileid      *ebpf.VariableSpec `ebpf:"unused_fileid"`
@@ -174,6 +186,7 @@ type DirectVariables struct {
 	ObserverLevel     *ebpf.Variable `ebpf:"observer_level"`
 	ObserverPidns     *ebpf.Variable `ebpf:"observer_pidns"`
 	UnusedAt          *ebpf.Variable `ebpf:"unused_at"`
+	UnusedChange      *ebpf.Variable `ebpf:"unused_change"`
 	UnusedEvent       *ebpf.Variable `ebpf:"unused_event"`
 	UnusedFailed      *ebpf.Variable `ebpf:"unused_failed"`
 	UnusedFileid      *ebpf.Variable `ebpf:"unused_fileid"`
@@ -190,22 +203,32 @@ type DirectVariables struct {
 //
 // It can be passed to LoadDirectObjects or ebpf.CollectionSpec.LoadAndAssign.
 type DirectPrograms struct {
-	OnExec       *ebpf.Program `ebpf:"on_exec"`
-	OnExit       *ebpf.Program `ebpf:"on_exit"`
-	OnFault      *ebpf.Program `ebpf:"on_fault"`
-	OnFaultEvent *ebpf.Program `ebpf:"on_fault_event"`
-	OnFork       *ebpf.Program `ebpf:"on_fork"`
-	OnSysEnter   *ebpf.Program `ebpf:"on_sys_enter"`
-	OnSysExit    *ebpf.Program `ebpf:"on_sys_exit"`
+	OnCgroupAttach *ebpf.Program `ebpf:"on_cgroup_attach"`
+	OnChangeCall   *ebpf.Program `ebpf:"on_change_call"`
+	OnExec         *ebpf.Program `ebpf:"on_exec"`
+	OnExit         *ebpf.Program `ebpf:"on_exit"`
+	OnFault        *ebpf.Program `ebpf:"on_fault"`
+	OnFaultEvent   *ebpf.Program `ebpf:"on_fault_event"`
+	OnFork         *ebpf.Program `ebpf:"on_fork"`
+	OnOomAdj       *ebpf.Program `ebpf:"on_oom_adj"`
+	OnRename       *ebpf.Program `ebpf:"on_rename"`
+	OnSignal       *ebpf.Program `ebpf:"on_signal"`
+	OnSysEnter     *ebpf.Program `ebpf:"on_sys_enter"`
+	OnSysExit      *ebpf.Program `ebpf:"on_sys_exit"`
 }
 
 func (p *DirectPrograms) Close() error {
 	return _DirectClose(
+		p.OnCgroupAttach,
+		p.OnChangeCall,
 		p.OnExec,
 		p.OnExit,
 		p.OnFault,
 		p.OnFaultEvent,
 		p.OnFork,
+		p.OnOomAdj,
+		p.OnRename,
+		p.OnSignal,
 		p.OnSysEnter,
 		p.OnSysExit,
 	)

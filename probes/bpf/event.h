@@ -24,7 +24,28 @@ enum at {
 	AT_PEEK = 7,    /* asked for from user space */
 	AT_MARK = 8,    /* everything sent before this has been read */
 	AT_NO_RETURN = 9,
+	AT_CHANGE = 10, /* somebody does something to the task, see enum change */
 };
+
+/* What is done. The head then has other contents: parent is who does it, ip and
+ * entry are its comm, and info has the change in its low byte and above it what
+ * the change is to or about.
+ */
+enum change {
+	CHANGE_CGROUP = 1, /* to the cgroup with this number */
+	CHANGE_OOM = 2,
+	CHANGE_NAME = 3,
+	CHANGE_SIGNAL = 4,   /* its number */
+	CHANGE_LIMIT = 5,    /* the resource */
+	CHANGE_SCHED = 6,    /* the system call */
+	CHANGE_AFFINITY = 7,
+	CHANGE_NICE = 8,
+	CHANGE_IOPRIO = 9,
+	CHANGE_PTRACE = 10,  /* the request */
+};
+
+#define MAX_CHANGES 64 /* told of one process; more are only counted */
+
 
 enum head_flag {
 	HEAD_IP = 1,          /* ip and entry were read */
@@ -33,6 +54,7 @@ enum head_flag {
 	HEAD_ROOT = 8,        /* a child of a watched parent, not a descendant */
 	HEAD_FOUND = 16,      /* a peek found its task */
 	HEAD_BLOB = 32,       /* the tail is the first bytes of cred->security */
+	HEAD_FRESH = 64,      /* the general registers are as execve leaves them */
 };
 
 /* Groups of fields that one failed read makes untrustworthy. */
@@ -281,6 +303,7 @@ enum watch_flag {
 	WATCH_DESCENDANTS = 1 << 4,
 	WATCH_ALL_EXECS = 1 << 5,
 	WATCH_FREEZE = 1 << 6,
+	WATCH_CHANGES = 1 << 7,
 	/* state, set by the programs */
 	STATE_RETURN = 1 << 16, /* the return of the exec is still to come */
 	STATE_FIRST = 1 << 17,  /* the first instruction is still to come */
@@ -290,12 +313,15 @@ struct watch {
 	u64 cookie;
 	u64 start; /* 0: filled in when the task is first seen */
 	u64 entry;
+	u64 exec_id; /* the task's self_exec_id at the last exec */
 	u32 flags;
 	u32 nth; /* the exec to report, from 1 */
 	u32 execs;
 	u32 seq;
 	u32 lost;
 	u32 pid_here;
+	u32 changes;
+	u32 unused;
 };
 
 struct counters {

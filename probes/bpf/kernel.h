@@ -453,6 +453,7 @@ struct task_struct {
 	kid_t loginuid;
 	unsigned int sessionid;
 	struct seccomp seccomp;
+	u64 self_exec_id;
 	struct io_context *io_context;
 	u64 timer_slack_ns;
 	unsigned long core_cookie;
@@ -478,11 +479,16 @@ struct task_exec_state {
 };
 
 struct pt_regs___x86 {
+	unsigned long r15; /* the first of fifteen, to di */
+	unsigned long dx;
+	unsigned long si;
+	unsigned long di;
 	unsigned long ip;
 	unsigned long cs;
 };
 
 struct pt_regs___arm64 {
+	u64 regs[31];
 	u64 pc;
 	u64 pstate;
 };

@@ -281,6 +281,8 @@ INLINE long send(struct slot *s, u32 index, struct watch *w)
 }
 
 /* Fills and sends one event about the current task or, at fork, its child. */
+#define OPT_FRESH 16 /* set HEAD_FRESH */
+
 NOINLINE int emit(struct watch *w, struct task_struct *t, u32 at, u32 opts, u64 ip)
 {
 	u32 index = 0;
@@ -304,7 +306,7 @@ NOINLINE int emit(struct watch *w, struct task_struct *t, u32 at, u32 opts, u64 
 	h->lost_all = counters.lost + counters.no_slot;
 	h->info = leader_flags(t);
 	h->at = at;
-	h->flags = ip ? HEAD_IP : 0;
+	h->flags = (ip ? HEAD_IP : 0) | (opts & OPT_FRESH ? HEAD_FRESH : 0);
 	h->tgid = id >> 32;
 	h->tid = (u32)id;
 	h->pid_here = w->pid_here;
@@ -323,10 +325,15 @@ INLINE void begin_exec(struct raw_args *ctx)
 	struct task_struct *t = current_task();
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	struct watch *w = watch_of(&watches, tgid, t);
-	u64 regs;
+	u64 regs, exec_id = 0;
 
 	if (!w)
 		return;
+	/* Seen already by another copy of this program. */
+	bpf_probe_read_kernel(&exec_id, sizeof(exec_id), &t->self_exec_id);
+	if (w->execs && w->exec_id == exec_id)
+		return;
+	w->exec_id = exec_id;
 	disarm(w);
 	w->execs++;
 	if (!(w->flags & WATCH_ALL_EXECS) && w->execs != w->nth)
@@ -410,7 +417,20 @@ int on_sys_enter(struct raw_args *ctx)
 	return 0;
 }
 
-INLINE void fault(u64 address, u64 ip)
+/* execve clears the general registers (ELF_PLAT_INIT, start_thread), all but
+ * the stack pointer. A task that has made a system call has something in them,
+ * unless it takes care not to.
+ */
+INLINE u32 are_zero(const u64 *regs, u32 n)
+{
+	u64 any = 0;
+
+	for (u32 i = 0; i < n; i++)
+		any |= regs[i];
+	return any ? 0 : OPT_FRESH;
+}
+
+INLINE void fault(u64 address, u64 ip, u32 fresh)
 {
 	struct watch *w;
 
@@ -424,7 +444,7 @@ INLINE void fault(u64 address, u64 ip)
 	if (w->start != start_of(t))
 		return;
 	disarm(w);
-	emit(w, t, AT_FIRST, OPT_BODY | OPT_ARGS, ip);
+	emit(w, t, AT_FIRST, OPT_BODY | OPT_ARGS | fresh, ip);
 }
 
 /* The fetch of the first instruction faults, because exec maps the program but
@@ -435,7 +455,17 @@ int on_fault(struct raw_args *ctx)
 {
 	if (!counters.armed)
 		return 0;
-	fault(ctx->args[0], user_ip(ctx->args[1]));
+	u64 ip = user_ip(ctx->args[1]), regs[15] = { 1 };
+	if (ctx->args[0] != ip)
+		return 0;
+#if defined(__TARGET_ARCH_x86)
+	struct pt_regs___x86 *r = (void *)ctx->args[1];
+	bpf_probe_read_kernel(regs, sizeof(regs), &r->r15);
+#else
+	struct pt_regs___arm64 *r = (void *)ctx->args[1];
+	bpf_probe_read_kernel(regs, sizeof(regs), &r->regs);
+#endif
+	fault(ip, ip, are_zero(regs, 15));
 	return 0;
 }
 
@@ -457,12 +487,29 @@ struct perf_data {
 	u64 addr;
 };
 
+INLINE u32 perf_fresh(struct perf_data *ctx)
+{
+	u64 any = 0;
+#if defined(__TARGET_ARCH_x86)
+	any = ctx->before_ip[0] | ctx->before_ip[1] | ctx->before_ip[2] | ctx->before_ip[3] | ctx->before_ip[4] |
+	      ctx->before_ip[5] | ctx->before_ip[6] | ctx->before_ip[7] | ctx->before_ip[8] | ctx->before_ip[9] |
+	      ctx->before_ip[10] | ctx->before_ip[11] | ctx->before_ip[12] | ctx->before_ip[13] | ctx->before_ip[14];
+#else
+	any = ctx->regs[0] | ctx->regs[1] | ctx->regs[2] | ctx->regs[3] | ctx->regs[4] | ctx->regs[5] | ctx->regs[6] |
+	      ctx->regs[7] | ctx->regs[8] | ctx->regs[9] | ctx->regs[10] | ctx->regs[11] | ctx->regs[12] |
+	      ctx->regs[13] | ctx->regs[14];
+#endif
+	return any ? 0 : OPT_FRESH;
+}
+
 SEC("perf_event")
 int on_fault_event(struct perf_data *ctx)
 {
 	if (!counters.armed)
 		return 0;
-	fault(ctx->addr, ctx->ip);
+	if (ctx->addr != ctx->ip)
+		return 0;
+	fault(ctx->addr, ctx->ip, perf_fresh(ctx));
 	return 0;
 }
 
@@ -503,6 +550,9 @@ int on_fork(struct raw_args *ctx)
 	fresh.flags = p->flags & 0xffff;
 	fresh.nth = p->nth;
 	fresh.start = start_of(child);
+	w = bpf_map_lookup_elem(&watches, &ctgid);
+	if (w && w->start == fresh.start) /* seen already by another copy of this program */
+		return 0;
 	fresh.pid_here = pid_here(child);
 	if (bpf_map_update_elem(&watches, &ctgid, &fresh, BPF_ANY)) {
 		__sync_fetch_and_add(&counters.watches_full, 1);
@@ -574,114 +624,9 @@ int on_exit(struct raw_args *ctx)
 	return 0;
 }
 
-#ifndef HS_DIRECT
+#include "changes.h"
 
-/* The task with a number in the current task's pid namespace: a walk down the
- * radix tree of the namespace's idr. Entries with the low bits 10 are nodes
- * (xa_is_node, include/linux/xarray.h).
- */
-INLINE struct task_struct *find_task(struct task_struct *self, u32 nr)
-{
-	struct task_struct *base = NULL;
-	struct pid *pid = NULL;
-	struct pid_namespace *ns = NULL;
-	struct hlist_node *link = NULL;
-	u64 entry = 0;
-	u32 level = 0, nodes = 0;
-
-	bpf_probe_read_kernel(&pid, sizeof(pid), &self->thread_pid);
-	bpf_probe_read_kernel(&level, sizeof(level), &pid->level);
-	bpf_probe_read_kernel(&ns, sizeof(ns), (u8 *)&pid->numbers[0].ns + level * type_size(struct upid));
-	bpf_probe_read_kernel(&entry, sizeof(entry), &ns->idr.idr_rt.xa_head);
-	for (u32 i = 0; i < 6; i++) {
-		struct xa_node *node;
-		u8 shift = 0;
-
-		if ((entry & 3) != 2 || entry <= 4096)
-			break;
-		node = (struct xa_node *)(entry - 2);
-		bpf_probe_read_kernel(&shift, sizeof(shift), &node->shift);
-		if (!nodes && (shift > 24 || nr >> shift >= 64)) /* beyond the tree */
-			return NULL;
-		nodes++;
-		bpf_probe_read_kernel(&entry, sizeof(entry), &node->slots[0] + ((nr >> shift) & 63));
-	}
-	if (!entry || (entry & 3))
-		return NULL;
-	if (!nodes && nr)
-		return NULL;
-	bpf_probe_read_kernel(&link, sizeof(link), &((struct pid *)entry)->tasks[PIDTYPE_TGID]);
-	if (!link)
-		return NULL;
-	return (struct task_struct *)((u8 *)link - field_offset(base->pid_links) -
-				      PIDTYPE_TGID * type_size(struct hlist_node));
-}
-
-/* Run by the loader itself (BPF_PROG_TEST_RUN), in its own context. args: token,
- * pid or 0 for the caller, options.
- */
-SEC("raw_tp")
-int on_peek(struct raw_args *ctx)
-{
-	struct task_struct *t = current_task();
-	u32 index = 0, found = 1, opts = ctx->args[2];
-	u64 token = ctx->args[0];
-	struct slot *s;
-
-	if (ctx->args[1])
-		t = find_task(t, ctx->args[1]);
-	if (!t)
-		found = 0;
-	s = take_slot(&index);
-	if (!s)
-		return 1;
-	struct head *h = &s->e.head;
-	u32 tgid = 0, tid = 0;
-	if (found) {
-		bpf_probe_read_kernel(&tgid, sizeof(tgid), &t->tgid);
-		bpf_probe_read_kernel(&tid, sizeof(tid), &t->pid);
-	}
-	h->cookie = 0;
-	h->start = found ? start_of(t) : 0;
-	h->ktime = bpf_ktime_get_ns();
-	h->ip = 0;
-	h->entry = 0;
-	h->lost_all = counters.lost + counters.no_slot;
-	h->info = token;
-	h->at = opts & OPT_BODY ? AT_PEEK : AT_MARK;
-	h->flags = found ? HEAD_FOUND : 0;
-	h->tgid = tgid;
-	h->tid = tid;
-	h->pid_here = found ? pid_here(t) : 0;
-	h->parent = 0;
-	h->seq = 0;
-	h->exec = 0;
-	h->lost = 0;
-	if (found) {
-		struct signal_struct *sig = NULL;
-
-		/* here: the task's flags, and its threads still alive */
-		h->parent = leader_flags(t);
-		bpf_probe_read_kernel(&sig, sizeof(sig), &t->signal);
-		bpf_probe_read_kernel(&h->exec, sizeof(h->exec), &sig->live);
-	}
-	h->cpu = bpf_get_smp_processor_id();
-	fill(s, index, t, found ? opts & OPT_BODY ? opts : 0 : 0);
-	if (found && (opts & OPT_BLOB)) {
-		const struct cred *cred = NULL;
-		void *blob = NULL;
-
-		bpf_probe_read_kernel(&cred, sizeof(cred), &t->cred);
-		bpf_probe_read_kernel(&blob, sizeof(blob), &cred->security);
-		if (bpf_probe_read_kernel(s->tail, BLOB_SIZE, blob) == 0) {
-			h->flags |= HEAD_BLOB;
-			s->used = BLOB_SIZE;
-		}
-	}
-	return send(s, index, NULL) ? 2 : 0;
-}
-
-#endif /* !HS_DIRECT */
+#include "peek.h"
 
 /* Lets bpf2go see the types that the reader needs. */
 const struct event *unused_event __attribute__((unused));
@@ -692,4 +637,5 @@ const enum failed *unused_failed __attribute__((unused));
 const enum have *unused_have __attribute__((unused));
 const enum more *unused_more __attribute__((unused));
 const enum propagation *unused_propagation __attribute__((unused));
+const enum change *unused_change __attribute__((unused));
 const enum watch_flag *unused_watch_flag __attribute__((unused));

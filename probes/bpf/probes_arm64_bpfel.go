@@ -25,6 +25,22 @@ const (
 	ProbesAtAT_PEEK      ProbesAt = 7
 	ProbesAtAT_MARK      ProbesAt = 8
 	ProbesAtAT_NO_RETURN ProbesAt = 9
+	ProbesAtAT_CHANGE    ProbesAt = 10
+)
+
+type ProbesChange uint32
+
+const (
+	ProbesChangeCHANGE_CGROUP   ProbesChange = 1
+	ProbesChangeCHANGE_OOM      ProbesChange = 2
+	ProbesChangeCHANGE_NAME     ProbesChange = 3
+	ProbesChangeCHANGE_SIGNAL   ProbesChange = 4
+	ProbesChangeCHANGE_LIMIT    ProbesChange = 5
+	ProbesChangeCHANGE_SCHED    ProbesChange = 6
+	ProbesChangeCHANGE_AFFINITY ProbesChange = 7
+	ProbesChangeCHANGE_NICE     ProbesChange = 8
+	ProbesChangeCHANGE_IOPRIO   ProbesChange = 9
+	ProbesChangeCHANGE_PTRACE   ProbesChange = 10
 )
 
 type ProbesCounters struct {
@@ -260,6 +276,7 @@ const (
 	ProbesHeadFlagHEAD_ROOT  ProbesHeadFlag = 8
 	ProbesHeadFlagHEAD_FOUND ProbesHeadFlag = 16
 	ProbesHeadFlagHEAD_BLOB  ProbesHeadFlag = 32
+	ProbesHeadFlagHEAD_FRESH ProbesHeadFlag = 64
 )
 
 type ProbesMore uint32
@@ -309,12 +326,15 @@ type ProbesWatch struct {
 	Cookie  uint64
 	Start   uint64
 	Entry   uint64
+	ExecId  uint64
 	Flags   uint32
 	Nth     uint32
 	Execs   uint32
 	Seq     uint32
 	Lost    uint32
 	PidHere uint32
+	Changes uint32
+	Unused  uint32
 }
 
 type ProbesWatchFlag uint32
@@ -327,6 +347,7 @@ const (
 	ProbesWatchFlagWATCH_DESCENDANTS ProbesWatchFlag = 16
 	ProbesWatchFlagWATCH_ALL_EXECS   ProbesWatchFlag = 32
 	ProbesWatchFlagWATCH_FREEZE      ProbesWatchFlag = 64
+	ProbesWatchFlagWATCH_CHANGES     ProbesWatchFlag = 128
 	ProbesWatchFlagSTATE_RETURN      ProbesWatchFlag = 65536
 	ProbesWatchFlagSTATE_FIRST       ProbesWatchFlag = 131072
 )
@@ -340,12 +361,17 @@ const (
 	ProbesMapParents           = "parents"
 	ProbesMapSlots             = "slots"
 	ProbesMapWatches           = "watches"
+	ProbesProgOnCgroupAttach   = "on_cgroup_attach"
+	ProbesProgOnChangeCall     = "on_change_call"
 	ProbesProgOnExec           = "on_exec"
 	ProbesProgOnExit           = "on_exit"
 	ProbesProgOnFault          = "on_fault"
 	ProbesProgOnFaultEvent     = "on_fault_event"
 	ProbesProgOnFork           = "on_fork"
+	ProbesProgOnOomAdj         = "on_oom_adj"
 	ProbesProgOnPeek           = "on_peek"
+	ProbesProgOnRename         = "on_rename"
+	ProbesProgOnSignal         = "on_signal"
 	ProbesProgOnSysEnter       = "on_sys_enter"
 	ProbesProgOnSysExit        = "on_sys_exit"
 	ProbesVarCounters          = "counters"
@@ -353,6 +379,7 @@ const (
 	ProbesVarObserverLevel     = "observer_level"
 	ProbesVarObserverPidns     = "observer_pidns"
 	ProbesVarUnusedAt          = "unused_at"
+	ProbesVarUnusedChange      = "unused_change"
 	ProbesVarUnusedEvent       = "unused_event"
 	ProbesVarUnusedFailed      = "unused_failed"
 	ProbesVarUnusedFileid      = "unused_fileid"
@@ -407,14 +434,19 @@ type ProbesSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ProbesProgramSpecs struct {
-	OnExec       *ebpf.ProgramSpec `ebpf:"on_exec"`
-	OnExit       *ebpf.ProgramSpec `ebpf:"on_exit"`
-	OnFault      *ebpf.ProgramSpec `ebpf:"on_fault"`
-	OnFaultEvent *ebpf.ProgramSpec `ebpf:"on_fault_event"`
-	OnFork       *ebpf.ProgramSpec `ebpf:"on_fork"`
-	OnPeek       *ebpf.ProgramSpec `ebpf:"on_peek"`
-	OnSysEnter   *ebpf.ProgramSpec `ebpf:"on_sys_enter"`
-	OnSysExit    *ebpf.ProgramSpec `ebpf:"on_sys_exit"`
+	OnCgroupAttach *ebpf.ProgramSpec `ebpf:"on_cgroup_attach"`
+	OnChangeCall   *ebpf.ProgramSpec `ebpf:"on_change_call"`
+	OnExec         *ebpf.ProgramSpec `ebpf:"on_exec"`
+	OnExit         *ebpf.ProgramSpec `ebpf:"on_exit"`
+	OnFault        *ebpf.ProgramSpec `ebpf:"on_fault"`
+	OnFaultEvent   *ebpf.ProgramSpec `ebpf:"on_fault_event"`
+	OnFork         *ebpf.ProgramSpec `ebpf:"on_fork"`
+	OnOomAdj       *ebpf.ProgramSpec `ebpf:"on_oom_adj"`
+	OnPeek         *ebpf.ProgramSpec `ebpf:"on_peek"`
+	OnRename       *ebpf.ProgramSpec `ebpf:"on_rename"`
+	OnSignal       *ebpf.ProgramSpec `ebpf:"on_signal"`
+	OnSysEnter     *ebpf.ProgramSpec `ebpf:"on_sys_enter"`
+	OnSysExit      *ebpf.ProgramSpec `ebpf:"on_sys_exit"`
 }
 
 // ProbesMapSpecs contains maps before they are loaded into the kernel.
@@ -437,6 +469,7 @@ type ProbesVariableSpecs struct {
 	ObserverLevel     *ebpf.VariableSpec `ebpf:"observer_level"`
 	ObserverPidns     *ebpf.VariableSpec `ebpf:"observer_pidns"`
 	UnusedAt          *ebpf.VariableSpec `ebpf:"unused_at"`
+	UnusedChange      *ebpf.VariableSpec `ebpf:"unused_change"`
 	UnusedEvent       *ebpf.VariableSpec `ebpf:"unused_event"`
 	UnusedFailed      *ebpf.VariableSpec `ebpf:"unused_failed"`
 	UnusedFileid      *ebpf.VariableSpec `ebpf:"unused_fileid"`
@@ -495,6 +528,7 @@ type ProbesVariables struct {
 	ObserverLevel     *ebpf.Variable `ebpf:"observer_level"`
 	ObserverPidns     *ebpf.Variable `ebpf:"observer_pidns"`
 	UnusedAt          *ebpf.Variable `ebpf:"unused_at"`
+	UnusedChange      *ebpf.Variable `ebpf:"unused_change"`
 	UnusedEvent       *ebpf.Variable `ebpf:"unused_event"`
 	UnusedFailed      *ebpf.Variable `ebpf:"unused_failed"`
 	UnusedFileid      *ebpf.Variable `ebpf:"unused_fileid"`
@@ -511,24 +545,34 @@ type ProbesVariables struct {
 //
 // It can be passed to LoadProbesObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ProbesPrograms struct {
-	OnExec       *ebpf.Program `ebpf:"on_exec"`
-	OnExit       *ebpf.Program `ebpf:"on_exit"`
-	OnFault      *ebpf.Program `ebpf:"on_fault"`
-	OnFaultEvent *ebpf.Program `ebpf:"on_fault_event"`
-	OnFork       *ebpf.Program `ebpf:"on_fork"`
-	OnPeek       *ebpf.Program `ebpf:"on_peek"`
-	OnSysEnter   *ebpf.Program `ebpf:"on_sys_enter"`
-	OnSysExit    *ebpf.Program `ebpf:"on_sys_exit"`
+	OnCgroupAttach *ebpf.Program `ebpf:"on_cgroup_attach"`
+	OnChangeCall   *ebpf.Program `ebpf:"on_change_call"`
+	OnExec         *ebpf.Program `ebpf:"on_exec"`
+	OnExit         *ebpf.Program `ebpf:"on_exit"`
+	OnFault        *ebpf.Program `ebpf:"on_fault"`
+	OnFaultEvent   *ebpf.Program `ebpf:"on_fault_event"`
+	OnFork         *ebpf.Program `ebpf:"on_fork"`
+	OnOomAdj       *ebpf.Program `ebpf:"on_oom_adj"`
+	OnPeek         *ebpf.Program `ebpf:"on_peek"`
+	OnRename       *ebpf.Program `ebpf:"on_rename"`
+	OnSignal       *ebpf.Program `ebpf:"on_signal"`
+	OnSysEnter     *ebpf.Program `ebpf:"on_sys_enter"`
+	OnSysExit      *ebpf.Program `ebpf:"on_sys_exit"`
 }
 
 func (p *ProbesPrograms) Close() error {
 	return _ProbesClose(
+		p.OnCgroupAttach,
+		p.OnChangeCall,
 		p.OnExec,
 		p.OnExit,
 		p.OnFault,
 		p.OnFaultEvent,
 		p.OnFork,
+		p.OnOomAdj,
 		p.OnPeek,
+		p.OnRename,
+		p.OnSignal,
 		p.OnSysEnter,
 		p.OnSysExit,
 	)
