@@ -115,6 +115,7 @@ var errNoCgroup = errors.New("no cgroup can be made")
 
 // moveAway moves a process to a cgroup of its own.
 func moveAway(t *testing.T) func(int) error {
+	t.Helper()
 	return func(pid int) error {
 		for _, root := range []string{"/sys/fs/cgroup/unified", "/sys/fs/cgroup"} {
 			if _, err := os.Stat(root + "/cgroup.procs"); err != nil {
