@@ -25,8 +25,8 @@ race: ## the same under the race detector
 	@scripts/deps.sh test
 	@CGO_ENABLED=1 scripts/test.sh -race $(PKG)
 
-soak: ## N random, verified launches (default 10000): no finding, nothing left behind, no growth
-	@scripts/soak.sh $(N)
+soak: ## N random, verified launches (default 10000): no finding, nothing left behind, no growth; FREEZE=1 with freeze mode
+	@scripts/soak.sh $(or $(N),10000) $(if $(FREEZE),-freeze) $(ARGS)
 
 bench: ## launch latency and throughput against a C floor, os/exec and container runtimes; ARGS=-short
 	@scripts/bench.sh $(ARGS)

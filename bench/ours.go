@@ -32,7 +32,8 @@ func ours(s *settings) []contestant {
 			}
 			return outcome(w.Wait(ctx))
 		}},
-		verified(s),
+		verified(s, "holdshort, verified", nil),
+		verified(s, "holdshort, verified and frozen", &harness.RunnerOptions{Freeze: true}),
 	}
 }
 
@@ -40,11 +41,12 @@ func ours(s *settings) []contestant {
 // instruction and exit, compared with what the oracle expects of each of the
 // hundred fields. The hooks stay attached for the whole case, so all contestants
 // pay their few nanoseconds for each system call; turning them on and off would
-// hit whoever is next much harder.
-func verified(s *settings) contestant {
-	const name = "holdshort, verified"
+// hit whoever is next much harder. There are two such contestants and so two sets
+// of hooks: the other one holds each workload at its entry point and reads it a
+// second time there.
+func verified(s *settings, name string, opts *harness.RunnerOptions) contestant {
 	ctx := context.Background()
-	r, err := harness.NewRunner(ctx, nil)
+	r, err := harness.NewRunner(ctx, opts)
 	if err == nil && r.ProbesErr != nil {
 		r.Close()
 		err = r.ProbesErr

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/holdshort/holdshort/harness/oracle"
+	"github.com/holdshort/holdshort/probes/procfs"
 )
 
 //go:embed intro.md
@@ -23,7 +24,7 @@ func Markdown(w io.Writer) error {
 	b.WriteString(intro)
 	for _, g := range Groups() {
 		fmt.Fprintf(&b, "\n## %s\n\n", g.Title)
-		b.WriteString("| field | config.json | system call | since | proven by | sabotage caught |\n|---|---|---|---|---|---|\n")
+		b.WriteString("| field | config.json | system call | since | proven by | in freeze mode | sabotage caught |\n|---|---|---|---|---|---|---|\n")
 		for i := range g.Constraints {
 			b.WriteString(g.Constraints[i].row())
 		}
@@ -57,11 +58,46 @@ func (c *Constraint) row() string {
 			caught += "; not " + f + ": " + c.Except[f]
 		}
 	}
-	cells := []string{strings.Join(c.Config, ", "), c.Key, c.Call, c.Since, proven, caught}
+	cells := []string{strings.Join(c.Config, ", "), c.Key, c.Call, c.Since, proven, frozen(c.Proof), caught}
 	for i := range cells {
 		cells[i] = strings.ReplaceAll(cells[i], "|", `\|`)
 	}
 	return "| " + strings.Join(cells, " | ") + " |\n"
+}
+
+// frozen says what of a proof is read a second time, from /proc.
+func frozen(proof []string) string {
+	var not, partly []string
+	n := 0
+	for _, p := range proof {
+		if seen(p) != "" {
+			n++ // read at the entry point instead of before
+			continue
+		}
+		for _, f := range fields() {
+			if !proves(p, f) {
+				continue
+			}
+			switch {
+			case procfs.Hidden(f) != "":
+				not = append(not, f)
+			case procfs.Partial(f):
+				partly = append(partly, f)
+			}
+			n++
+		}
+	}
+	switch {
+	case n == 0:
+		return ""
+	case len(not) == n:
+		return "no: " + procfs.Hidden(not[0])
+	case len(not) > 0:
+		return "all but " + strings.Join(not, ", ")
+	case len(partly) > 0:
+		return "in part"
+	}
+	return "yes"
 }
 
 // seen marks what is not in a posture.

@@ -56,16 +56,6 @@ func sameField(f *posture.Field) func(seen, proc *posture.Posture) bool {
 	return f.Equal
 }
 
-// Partial reports whether /proc shows only a part of a field, so that nothing can
-// be judged by that alone.
-func Partial(path string) bool {
-	switch path {
-	case "seccomp.filters", "sched.uclamp_min", "sched.uclamp_max", "memory.thp_disabled":
-		return true
-	}
-	return false
-}
-
 // samePartly compares what there is: the value of a clamp and not who set it, and
 // of huge pages whether they are forbidden altogether.
 func samePartly(f *posture.Field) func(seen, proc *posture.Posture) bool {

@@ -112,6 +112,9 @@ func TestRead_Self(t *testing.T) {
 		if !f.Known(p) && f.Why(p) == "not read" {
 			t.Errorf("%s: no reason", f.Path)
 		}
+		if why := Hidden(f.Path); why != "" && f.Why(p) != why || why == "" && f.Why(p) == nothing {
+			t.Errorf("%s: hidden %q, reason %q", f.Path, why, f.Why(p))
+		}
 	}
 	if _, err := Read(1 << 30); err == nil {
 		t.Error("there is no such process")

@@ -234,49 +234,6 @@ func gone(err error) error {
 	return err
 }
 
-// unseen gives the reasons of what nothing outside of the task shows.
-func (t *task) unseen() {
-	p := t.p
-	const none = "nothing in /proc shows it"
-	p.Privilege.Securebits = posture.Unreadable[uint32](none)
-	p.Privilege.Pdeathsig = posture.Unreadable[uint32](none)
-	p.Landlock.Layers, p.Landlock.Rules = posture.Unreadable[uint32](none), posture.Unreadable[uint32](none)
-	p.Landlock.Handled = posture.Unreadable[[]posture.LandlockLayer](none)
-	p.Seccomp.Armed = posture.Unreadable[bool](none)
-	p.Memory.MDWE = posture.Unreadable[uint32](none)
-	p.Process.IOUring, p.Process.IOUringRestricted = posture.Unreadable[bool](none), posture.Unreadable[bool](none)
-	p.OOM.ScoreAdjMin = posture.Unreadable[int32](none)
-	p.Process.Subreaper = posture.Unreadable[bool](none)
-	p.Keyrings.Session = posture.Unreadable[int32]("/proc shows keyrings of the reader only")
-	p.Keyrings.SessionOwner = posture.Unreadable[uint32](p.Keyrings.Session.Why())
-	p.Keyrings.Process, p.Keyrings.Thread = p.Keyrings.Session, p.Keyrings.Session
-	p.Keyrings.SessionOwner = posture.Unreadable[uint32](p.Keyrings.Session.Why())
-	p.Landlock.Handled, p.Landlock.Rules = posture.Unreadable[[]posture.LandlockLayer](none), posture.Unreadable[uint32](none)
-	p.Seccomp.Armed = posture.Unreadable[bool](none)
-	p.Memory.MDWE = posture.Unreadable[uint32](none)
-	q := &p.Process
-	q.SyscallDispatch, q.IOUring, q.IOUringRestricted = posture.Unreadable[bool](none), posture.Unreadable[bool](none), posture.Unreadable[bool](none)
-	q.ShadowStack = posture.Unreadable[uint64](none)
-	t.notYet()
-}
-
-// notYet are those that /proc or a system call shows and that are not read.
-func (t *task) notYet() {
-	p := t.p
-	const why = "not read from /proc so far"
-	number, flag, mask := posture.Unreadable[uint32](why), posture.Unreadable[bool](why), posture.Unreadable[[]uint64](why)
-	p.Cgroup.Frozen = flag
-	s := &p.Sched
-	s.DeadlineRuntime, s.Deadline, s.DeadlinePeriod = posture.Unreadable[uint64](why), posture.Unreadable[uint64](why), posture.Unreadable[uint64](why)
-	s.UclampMin, s.UclampMax = posture.Unreadable[posture.Uclamp](why), posture.Unreadable[posture.Uclamp](why)
-	s.Autogroup, s.AutogroupNice = posture.Unreadable[uint64](why), posture.Unreadable[int32](why)
-	m := &p.Memory
-	m.Policy, m.Nodes, m.MemsAllowed = number, mask, mask
-	m.THPDisabled, m.MergeAny, m.CoredumpFilter, m.Randomized = number, flag, number, flag
-	p.Process.MCEKill, p.Process.IOFlusher = posture.Unreadable[posture.MCEKill](why), flag
-	p.FS.RootPropagation = posture.Unreadable[posture.Propagation](why)
-}
-
 // lost is the value of something that failed to be read.
 func lost[T any](err error) posture.Value[T] { return posture.Unreadable[T](err.Error()) }
 
