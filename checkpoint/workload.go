@@ -72,6 +72,7 @@ type Workload struct {
 	pid      int
 	pidfd    int
 	procDir  int
+	execFD   int   // read end of the exec pipe, -1 for none
 	veths    []int // interface indices of the host's ends
 	result   Result
 	begun    time.Time
@@ -93,7 +94,7 @@ type Workload struct {
 
 func newWorkload(l *Launcher, p *plan) *Workload {
 	return &Workload{
-		launcher: l, plan: p, state: Spawning, pidfd: -1, procDir: -1,
+		launcher: l, plan: p, state: Spawning, pidfd: -1, procDir: -1, execFD: -1,
 		parked: make(chan struct{}, 1), started: make(chan struct{}), done: make(chan struct{}),
 	}
 }
@@ -116,9 +117,16 @@ func (w *Workload) launch(list steps, execEvent bool) error {
 	if execEvent {
 		w.unborn = 1 + clones(list)
 	}
+	parks := w.state == Spawning
+	if parks {
+		if err := w.execPipe(); err != nil {
+			p.close()
+			return errors.Join(err, removeCgroups(p.made))
+		}
+	}
 	spec := &agent.Spec{
 		CloneFlags: p.cloneFlags, CgroupFD: p.cgroupFD, FDs: p.fds, AgentOps: p.agent.steps, Ops: list, Cleanup: p.cleanup(),
-		ExecEvent: execEvent, NoSpawned: !execEvent, Hold: w.state == Spawning, Orphan: p.opts.orphan(),
+		ExecEvent: execEvent && !parks, NoSpawned: !execEvent, Hold: parks, Orphan: p.opts.orphan(),
 	}
 	w.mu.Lock() // the first event must find launched
 	l, err := w.launcher.agent.Launch(spec, w.onEvent)
@@ -309,9 +317,12 @@ func (w *Workload) Proceed(ctx context.Context) error {
 	if err := w.leave(Parked, Proceeding); err != nil {
 		return err
 	}
+	// Its pid is not used any more as that of a process which cannot be reaped.
+	w.launched.Unhold()
 	if err := w.send(w.plan.final.steps); err != nil {
 		return err
 	}
+	go w.watchExec()
 	if err := w.handListener(ctx); err != nil {
 		return err
 	}
@@ -489,6 +500,9 @@ func (w *Workload) onEvent(ev *agent.Event, fd int) {
 	case agent.Continued:
 		w.record(Event{Kind: EventContinued})
 	case agent.Exited:
+		if w.state == Proceeding && w.watched && ev.Flags&agent.Execed != 0 {
+			w.follow(agent.Running) // it was faster than the watch
+		}
 		w.end(w.exited(ev))
 		if ev.Flags&agent.Held != 0 {
 			go w.launched.Release()
@@ -647,6 +661,10 @@ func (w *Workload) end(r Result) {
 		return
 	}
 	w.closeFDs()
+	if w.execFD >= 0 {
+		unix.Close(w.execFD)
+		w.execFD = -1
+	}
 	if w.clock != nil {
 		w.clock.Stop()
 	}

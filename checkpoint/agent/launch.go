@@ -108,6 +108,15 @@ func (l *Launch) Continue(ops Batch) error {
 	return nil
 }
 
+// Unhold lets the agent reap the child as soon as it ends; see [Spec.Hold].
+func (l *Launch) Unhold() {
+	l.memMu.Lock()
+	defer l.memMu.Unlock()
+	if !l.over.Load() {
+		l.mem.flags &^= flagHold
+	}
+}
+
 // Abort ends a parked child without it ever running.
 func (l *Launch) Abort() { wake(&l.mem.goSeq, goAbort) }
 
