@@ -29,6 +29,7 @@ type requestFlags struct {
 	CapAmbient []string `help:"Raise these as ambient; they must be kept." placeholder:"CAPS" group:"Privilege"`
 	Securebits string   `help:"Securebits: a number, or names as noroot,noroot_locked; see capabilities(7)." placeholder:"BITS" group:"Privilege"`
 	NNP        bool     `name:"no-new-privs" help:"Set no_new_privs." group:"Privilege"`
+	Landlock   []string `help:"Forbid all that Landlock can of files, ports or scopes, but for: ro:PATH, rw:PATH, bind:PORT, connect:PORT; net allows no port, scoped is about signals and abstract sockets." placeholder:"RULE" sep:"none" group:"Privilege"`
 	Seccomp    string   `help:"Seccomp profile: a file as in OCI linux.seccomp, or \"default\" for the built-in one." placeholder:"FILE" group:"Privilege"`
 	User       string   `help:"uid[:gid[:group,group…]] inside the workload's user namespace." placeholder:"IDS" group:"Privilege"`
 
@@ -211,6 +212,13 @@ func (f *requestFlags) privilege(r *request.Request) error {
 			return err
 		}
 		r.Ext.Securebits = &n
+	}
+	if len(f.Landlock) > 0 {
+		p, err := landlockPolicy(f.Landlock, f.Root)
+		if err != nil {
+			return err
+		}
+		r.Ext.Landlock = p
 	}
 	if f.Seccomp != "" {
 		s, err := profile(f.Seccomp)
