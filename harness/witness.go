@@ -15,6 +15,7 @@ import (
 	"github.com/holdshort/holdshort/harness/request"
 	"github.com/holdshort/holdshort/harness/witness"
 	"github.com/holdshort/holdshort/internal/cbpf"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -33,7 +34,10 @@ func (r *Runner) Witness(ctx context.Context, req *request.Request, opts *checkp
 		return nil, err
 	}
 	defer os.Remove(file)
-	q := withProgram(req, file, plan)
+	q, err := r.withProgram(req, file, plan)
+	if err != nil {
+		return nil, err
+	}
 	out, in, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -74,19 +78,14 @@ func (r *Runner) witnessPlan(req *request.Request) (*witness.Plan, error) {
 		}
 		filters = append(filters, p.Instructions)
 	}
-	sameRoot := cfg.Root.Path == "" && len(cfg.Mounts) == 0 && !joinsMounts(cfg)
 	return witness.NewPlan(slices.Concat(witness.Self(), witness.Powers(), witness.Filtered(filters), witness.Requested(req),
-		witness.Landlock(req.Ext.Landlock, r.machine.landlock, sameRoot)), filters)
-}
-
-func joinsMounts(cfg *checkpoint.Config) bool {
-	return slices.ContainsFunc(cfg.Namespaces, func(n checkpoint.Namespace) bool { return n.Kind == checkpoint.Mnt && (n.Path != "" || n.PID != 0) })
+		witness.Landlock(req.Ext.Landlock, r.machine.landlock, sameRoot(req))), filters)
 }
 
 // withProgram is a copy of a request with the witness for its program. It is
 // executed by descriptor, so that it need not be in the workload's root, unless
 // the filter forbids that.
-func withProgram(req *request.Request, path string, plan *witness.Plan) *request.Request {
+func (r *Runner) withProgram(req *request.Request, path string, plan *witness.Plan) (*request.Request, error) {
 	q := *req
 	spec, process := *req.Spec, *req.Process()
 	process.Args = append([]string{"witness"}, plan.Args()...)
@@ -94,10 +93,21 @@ func withProgram(req *request.Request, path string, plan *witness.Plan) *request
 	q.Spec = &spec
 	q.Ext.Path, q.Ext.SearchPath = "", false
 	q.Ext.Program = &request.Program{Host: path, Memfd: true}
-	if !plan.Allows(unix.SYS_EXECVEAT) {
-		q.Ext.Path, q.Ext.Program = path, nil
+	if plan.Allows(unix.SYS_EXECVEAT) {
+		return &q, nil
 	}
-	return &q
+	if !sameRoot(req) {
+		return nil, fmt.Errorf("harness: the filter forbids execveat(2), and there is no witness in the workload's root: %w", errors.ErrUnsupported)
+	}
+	q.Ext.Path, q.Ext.Program = path, nil
+	return &q, nil
+}
+
+// sameRoot reports that the workload has the root and the mounts of this
+// process.
+func sameRoot(req *request.Request) bool {
+	root := req.Spec.Root
+	return (root == nil || root.Path == "") && len(req.Spec.Mounts) == 0 && !req.Namespace(specs.MountNamespace).Joined()
 }
 
 func witnessFile() (string, error) {

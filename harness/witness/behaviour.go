@@ -19,8 +19,8 @@ func Powers() []Question {
 		power("prctl(PR_CAPBSET_DROP)", setpcap, own, unix.EPERM, nil, Call{NR: unix.SYS_PRCTL, Args: []Arg{Number(unix.PR_CAPBSET_DROP), Number(0), Number(0), Number(0), Number(0)}, Guarded: true}),
 		// The namespace must allow it, too: /proc/PID/setgroups.
 		power("setgroups(2)", setgid, setgroupsAllowed, unix.EPERM, nil, Call{NR: unix.SYS_SETGROUPS, Args: []Arg{Number(0), Number(0)}, Guarded: true}),
-		// EINVAL: privileged, and there is no such id in the namespace.
-		power("setresuid(2)", setuid, own, unix.EPERM, []unix.Errno{unix.EINVAL}, Call{NR: unix.SYS_SETRESUID, Args: []Arg{Number(54321), Number(54321), Number(54321)}, Guarded: true}),
+		// EINVAL, if the namespace does not have the id, comes before the capability is looked at.
+		power("setresuid(2)", setuid, own, unix.EPERM, nil, Call{NR: unix.SYS_SETRESUID, Args: []Arg{Number(54321), Number(54321), Number(54321)}, Guarded: true}),
 		power("socket(AF_INET, SOCK_RAW)", netRaw, ownerOf(func(n *posture.Namespaces) posture.Value[posture.Namespace] { return n.Net }), unix.EPERM,
 			[]unix.Errno{unix.EAFNOSUPPORT, unix.EPROTONOSUPPORT}, Call{NR: unix.SYS_SOCKET, Args: []Arg{Number(unix.AF_INET), Number(unix.SOCK_RAW), Number(unix.IPPROTO_ICMP)}, Guarded: true}),
 		// The capability is looked at before the length (kernel/sys.c).

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -23,6 +24,8 @@ import (
 	"github.com/holdshort/holdshort/checkpoint"
 	"github.com/holdshort/holdshort/fuzz"
 	"github.com/holdshort/holdshort/harness"
+	"github.com/holdshort/holdshort/harness/request"
+	"github.com/holdshort/holdshort/harness/witness"
 	"golang.org/x/sys/unix"
 )
 
@@ -31,7 +34,7 @@ type settings struct {
 	seed                     uint64
 	only                     int64
 	out, dir, without        string
-	dry, freeze              bool
+	dry, freeze, witness     bool
 }
 
 func main() {
@@ -45,6 +48,7 @@ func main() {
 	flag.StringVar(&s.dir, "dir", "", "where to put the workload and its root (default: a temporary directory)")
 	flag.StringVar(&s.without, "without", "", "dimensions to leave out, separated by semicolons")
 	flag.BoolVar(&s.freeze, "freeze", false, "hold each workload at its entry point and read it a second time there")
+	flag.BoolVar(&s.witness, "witness", false, "launch the witness in place of the program, and compare what it says")
 	flag.BoolVar(&s.dry, "list", false, "list the dimensions that this machine can do, and end")
 	flag.Parse()
 	if s.seed == 0 {
@@ -161,11 +165,21 @@ func (c *campaign) options(n int) *checkpoint.Options {
 	return o
 }
 
+func (c *campaign) run(ctx context.Context, req *request.Request) (*harness.Case, error) {
+	if c.witness {
+		cs, err := c.runner.Witness(ctx, req, c.options(req.Ext.PassFDs))
+		if !errors.Is(err, errors.ErrUnsupported) {
+			return cs, err
+		}
+	}
+	return c.runner.Run(ctx, req, c.options(req.Ext.PassFDs))
+}
+
 // single launches one case and shows everything.
 func (c *campaign) single(ctx context.Context, index uint64) (bool, error) {
 	req := fuzz.Draw(c.seed, index, c.m)
 	fmt.Printf("asks for: %s\n", strings.Join(fuzz.Of(req), "; "))
-	cs, err := c.runner.Run(ctx, req, c.options(req.Ext.PassFDs))
+	cs, err := c.run(ctx, req)
 	if err != nil {
 		return false, err
 	}
@@ -185,7 +199,7 @@ func (c *campaign) all(ctx context.Context) (bool, error) {
 	for i := range uint64(8) {
 		i += 1 << 32
 		req := fuzz.Draw(c.seed^1, i, c.m)
-		if _, err := c.runner.Run(ctx, req, c.options(req.Ext.PassFDs)); err != nil && ctx.Err() == nil {
+		if _, err := c.run(ctx, req); err != nil && ctx.Err() == nil {
 			fmt.Printf("first launches: %v\n", err)
 		}
 	}
@@ -228,7 +242,7 @@ func (c *campaign) one(ctx context.Context, index uint64) {
 	req := fuzz.Draw(c.seed, index, c.m)
 	// An interrupt lets the launches under way end on their own: they are short.
 	run, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-	cs, err := c.runner.Run(run, req, c.options(req.Ext.PassFDs))
+	cs, err := c.run(run, req)
 	cancel()
 	if cs != nil {
 		cs.Meta.Seed, cs.Meta.Index = c.seed, index
@@ -269,6 +283,11 @@ func (c *campaign) failed(index uint64, cs *harness.Case, err error) {
 				fields = append(fields, fmt.Sprintf("%s %s", ch.Name(), ch.Outcome))
 			}
 		}
+		for _, a := range cs.Answers {
+			if a.Standing == witness.Disagrees {
+				fields = append(fields, fmt.Sprintf("witness: %s: wanted %s, got %s", a.Question, a.Want, a.Got))
+			}
+		}
 		what = strings.Join(append(fields, cs.Reasons...), "; ")
 		if c.out != "" && cs.Verdict != harness.Constrained {
 			c.write(index, cs.Report())
@@ -283,6 +302,9 @@ func (c *campaign) failed(index uint64, cs *harness.Case, err error) {
 	again := fmt.Sprintf("go run ./internal/cmd/soak -seed %d -only %d", c.seed, index)
 	if c.freeze {
 		again += " -freeze"
+	}
+	if c.witness {
+		again += " -witness"
 	}
 	if c.without != "" {
 		again += fmt.Sprintf(" -without %q", c.without)
