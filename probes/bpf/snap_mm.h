@@ -142,6 +142,8 @@ SNAP(snap_numa)
 	READ(s, FAIL_MEMORY, flags, &p->flags);
 	c->mempolicy = mode | (u32)flags << 16;
 	u = (void *)p;
+	if (mode == 4) /* MPOL_LOCAL: its nodes are never written (mpol_new, mm/mempolicy.c) */
+		return 0;
 	if (field_exists(p->nodes)) {
 		NODES(s, c->policy_nodes, p->nodes);
 	} else if (!field_exists(u->v)) {
