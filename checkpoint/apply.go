@@ -69,7 +69,7 @@ func (c *Config) birthField() string {
 		return "enter"
 	case c.TimeOffsets != TimeOffsets{}:
 		return "time_offsets"
-	case c.Cgroup.V2 != "" || len(c.Cgroup.V1) > 0 || c.Cgroup.Create:
+	case c.Cgroup.V2 != "" || len(c.Cgroup.V1) > 0 || c.Cgroup.Create || c.Cgroup.Devices.Set || c.Cgroup.Freeze || c.Cgroup.Delegate:
 		return "cgroup"
 	case c.Root != Root{} || c.Propagation != "":
 		return "root"

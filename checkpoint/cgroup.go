@@ -45,6 +45,9 @@ func (p *plan) cgroup() {
 		p.agent.add(StageCgroup, -1, dir, open, agent.Sys(agent.OpWritePID, agent.R(reg)))
 	}
 	p.limits(p.cfg)
+	p.devices()
+	p.delegate()
+	p.freeze()
 }
 
 // limits writes the limits of cfg into the workload's cgroups.
@@ -73,6 +76,11 @@ func (p *plan) cgroupDir(dir string, create bool) (*os.File, error) {
 			p.made = append(p.made, dir)
 		case !errors.Is(err, unix.EEXIST):
 			return nil, err
+		}
+		if dir == p.cfg.Cgroup.V2 {
+			if err := enableControllers(dir, p.cfg.Cgroup.controllers()); err != nil {
+				return nil, err
+			}
 		}
 	}
 	f, err := os.OpenFile(dir, unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -118,6 +126,12 @@ func (p *plan) cleanup() agent.Batch {
 	return ops
 }
 
+// undo takes back what the plan did to cgroups.
+func (p *plan) undo() error {
+	err := p.detach()
+	return errors.Join(err, removeCgroups(p.made))
+}
+
 // removeCgroups removes what Create made, once it is empty. Processes that
 // outlived the workload in it are killed: with cgroup.kill (since Linux 5.14),
 // else one by one.
@@ -128,6 +142,7 @@ func removeCgroups(dirs []string) error {
 		for try := 0; err == unix.EBUSY && try < 100; try++ {
 			killCgroup(dir)
 			pause(try)
+			removeBelow(dir)
 			err = unix.Rmdir(dir)
 		}
 		if err != nil && err != unix.ENOENT {
@@ -135,6 +150,23 @@ func removeCgroups(dirs []string) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// removeBelow removes the cgroups that the workload has made in its own, if it
+// could (Delegate).
+func removeBelow(dir string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			sub := filepath.Join(dir, e.Name())
+			killCgroup(sub) // version 1 has no cgroup.kill that reaches down
+			removeBelow(sub)
+			_ = unix.Rmdir(sub)
+		}
+	}
 }
 
 func killCgroup(dir string) {

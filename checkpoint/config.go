@@ -176,29 +176,6 @@ type TimeOffsets struct {
 	Boottime  time.Duration `json:"boottime,omitempty"`
 }
 
-// Cgroup says which cgroups the workload is born into or placed in.
-type Cgroup struct {
-	// V2 is a directory below a cgroup2 mount, absolute as seen by the
-	// caller. The workload is born in it (CLONE_INTO_CGROUP, since Linux
-	// 5.7), so that nothing of it was ever charged elsewhere.
-	V2 string `json:"v2,omitempty"`
-	// V1 maps a version 1 controller to a directory of its hierarchy.
-	V1 map[string]string `json:"v1,omitempty"`
-	// Create makes missing directories (one level each) and removes those
-	// it made once the workload has ended.
-	Create bool `json:"create,omitempty"`
-	// Limits are written before the workload is released, in order.
-	Limits []CgroupLimit `json:"limits,omitempty"`
-}
-
-// CgroupLimit is one file of a cgroup and what is written to it.
-type CgroupLimit struct {
-	// Controller selects the V1 directory; empty means V2.
-	Controller string `json:"controller,omitempty"`
-	File       string `json:"file"`
-	Value      string `json:"value"`
-}
-
 // Network is what the workload finds in its network namespace.
 type Network struct {
 	// LoopbackUp sets lo up.

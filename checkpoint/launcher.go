@@ -197,7 +197,7 @@ func (l *Launcher) prepare(cfg *Config, opts *Options) (*Workload, error) {
 	p, err := compile(&own, opts, l.env, trees, into)
 	if err != nil {
 		if p != nil {
-			err = errors.Join(err, removeCgroups(p.made))
+			err = errors.Join(err, p.undo())
 		}
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/holdshort/holdshort/checkpoint/agent"
+	"github.com/holdshort/holdshort/checkpoint/devices"
 	"golang.org/x/sys/unix"
 )
 
@@ -73,6 +74,9 @@ type plan struct {
 	host  []hostStep // by the host, after setup
 	final batch      // by the child, last: ends in execve
 	regs  int
+
+	program *devices.Program // on a cgroup that stays, or nil
+	last    []hostStep       // by the host, after everything else
 
 	sessionBegun bool // setsid is done, or in the setup
 

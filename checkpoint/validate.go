@@ -141,14 +141,7 @@ func (c *Config) validateResources(v *validator) {
 		bad := caps.Ambient.Value &^ (caps.Permitted.Value & caps.Inheritable.Value)
 		v.check(bad == 0, "capabilities.ambient", "not both permitted and inheritable: %v", bad.Names())
 	}
-	for i, l := range c.Cgroup.Limits {
-		field := fmt.Sprintf("cgroup.limits[%d]", i)
-		v.check(l.File != "" && !strings.Contains(l.File, "/"), field, "file %q", l.File)
-	}
-	for _, dir := range append([]string{c.Cgroup.V2}, mapValues(c.Cgroup.V1)...) {
-		v.check(dir == "" || strings.HasPrefix(dir, "/"), "cgroup", "%q is not absolute", dir)
-		v.noNUL("cgroup", dir)
-	}
+	c.validateCgroup(v)
 }
 
 func mapValues(m map[string]string) []string {

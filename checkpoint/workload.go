@@ -100,7 +100,7 @@ func newWorkload(l *Launcher, p *plan) *Workload {
 }
 
 func (w *Workload) needsHost() bool {
-	return len(w.plan.first)+len(w.plan.host) > 0 || w.plan.listener >= 0
+	return len(w.plan.first)+len(w.plan.host)+len(w.plan.last) > 0 || w.plan.listener >= 0
 }
 
 // launch sends the first batch to the agent.
@@ -138,7 +138,7 @@ func (w *Workload) launch(list steps, execEvent bool) error {
 	w.mu.Unlock()
 	p.close()
 	if err != nil {
-		return errors.Join(fail(StageAgent, "", err), removeCgroups(p.made))
+		return errors.Join(fail(StageAgent, "", err), p.undo())
 	}
 	return nil
 }
@@ -189,6 +189,9 @@ func (w *Workload) bringUp(ctx context.Context) error {
 	if err := w.hostSteps(ctx, p.host); err != nil {
 		return err
 	}
+	if err := w.hostSteps(ctx, p.last); err != nil {
+		return err
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.state.ended() {
@@ -234,6 +237,7 @@ func (w *Workload) giveUp(ctx context.Context, e *Error) error {
 	}
 	w.mu.Unlock()
 	w.launched.Abort()
+	w.thaw()
 	<-w.done
 	return e
 }
@@ -360,6 +364,7 @@ func (w *Workload) Abort(ctx context.Context) error {
 		return err
 	}
 	w.launched.Abort()
+	w.thaw()
 	return w.awaitDone(ctx)
 }
 
@@ -372,6 +377,7 @@ func (w *Workload) abortSpawning() bool {
 	}
 	w.abort = true
 	_ = w.launched.Kill(unix.SIGKILL)
+	w.thaw()
 	return true
 }
 
@@ -383,6 +389,7 @@ func (w *Workload) Kill() error {
 	if w.state.ended() {
 		return nil
 	}
+	defer w.thaw()
 	return w.launched.Kill(unix.SIGKILL)
 }
 
@@ -674,7 +681,7 @@ func (w *Workload) end(r Result) {
 	r.Timeout, r.Phases, r.Stops = w.timeout, w.phases(time.Now()), w.stops()
 	w.state, w.result = r.State, r
 	p := w.plan
-	if len(p.made)+len(w.veths) == 0 && p.opts.Relay == nil && !w.oomKills.Set {
+	if len(p.made)+len(w.veths) == 0 && p.program == nil && p.opts.Relay == nil && !w.oomKills.Set {
 		w.over()
 		return
 	}
@@ -684,7 +691,7 @@ func (w *Workload) end(r Result) {
 			oom = Some(n > w.oomKills.Value)
 		}
 		removeVeths(w.veths)
-		err := removeCgroups(p.made)
+		err := p.undo()
 		if p.opts.Relay != nil {
 			p.opts.Relay.Drain()
 		}

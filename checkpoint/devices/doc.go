@@ -18,7 +18,7 @@
 //	prog, err := devices.Load(rules)
 //	…
 //	defer prog.Close()
-//	err = devices.Attach(cgroupFD, prog)
+//	err = prog.Attach(cgroupFD)
 //
 // [Allowed] is that meaning as a pure function. The program does exactly that.
 // Version 1 cannot say everything: [Lines] refuses what it would take another

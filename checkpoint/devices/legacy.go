@@ -12,7 +12,7 @@ type Line struct {
 	Value string
 }
 
-// ErrInexact: version 1 would take the rules another way.
+// ErrInexact says that version 1 would take the rules another way.
 var ErrInexact = errors.New("a version 1 cgroup has no such rules")
 
 // Lines are the writes into a version 1 devices cgroup that come to what the

@@ -14,7 +14,7 @@ type point struct {
 func points(rules []Rule) iter.Seq[point] {
 	return func(yield func(point) bool) {
 		majors, minors := []uint32{}, []uint32{}
-		var seenMajor, seenMinor = map[uint32]bool{}, map[uint32]bool{}
+		seenMajor, seenMinor := map[uint32]bool{}, map[uint32]bool{}
 		add := func(list *[]uint32, seen map[uint32]bool, n int64) {
 			if n != Any && !seen[uint32(n)] {
 				seen[uint32(n)] = true

@@ -90,12 +90,15 @@ func Instructions(rules []Rule) asm.Instructions {
 	return p
 }
 
+// Program is a list of rules in the kernel.
+type Program struct{ prog *ebpf.Program }
+
 // Load gives the program of a list of rules to the kernel. The caller closes
 // it; what it is attached to keeps it.
 //
 // It needs CAP_BPF and CAP_NET_ADMIN, or CAP_SYS_ADMIN (EPERM), and Linux 4.15
 // with CONFIG_CGROUP_BPF (EINVAL).
-func Load(rules []Rule) (*ebpf.Program, error) {
+func Load(rules []Rule) (*Program, error) {
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Name: "holdshort_dev", Type: ebpf.CGroupDevice, AttachType: ebpf.AttachCGroupDevice,
 		Instructions: Instructions(rules), License: "Apache-2.0",
@@ -103,29 +106,31 @@ func Load(rules []Rule) (*ebpf.Program, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load device program: %w", err)
 	}
-	return p, nil
+	return &Program{p}, nil
 }
 
-// Attach puts a program onto the version 2 cgroup that is open at fd. Those
-// that the cgroup and its ancestors have already stay, and an access must be
-// allowed by all of them. It holds until the cgroup is removed, or until
-// [Detach].
+// Attach puts it onto the version 2 cgroup that is open at fd. Programs that
+// the cgroup and its ancestors have already stay, and an access must be allowed
+// by all of them. It holds until the cgroup is removed, or until [Program.Detach].
 //
-// EPERM, for a caller with the privilege, means that a program is attached to
-// the cgroup or above it without BPF_F_ALLOW_MULTI.
-func Attach(fd int, p *ebpf.Program) error {
-	err := link.RawAttachProgram(link.RawAttachProgramOptions{Target: fd, Program: p, Attach: ebpf.AttachCGroupDevice, Flags: unix.BPF_F_ALLOW_MULTI})
+// EPERM, for a caller with the privilege, means that another program is attached
+// there, or above, without BPF_F_ALLOW_MULTI.
+func (p *Program) Attach(fd int) error {
+	err := link.RawAttachProgram(link.RawAttachProgramOptions{Target: fd, Program: p.prog, Attach: ebpf.AttachCGroupDevice, Flags: unix.BPF_F_ALLOW_MULTI})
 	if err != nil {
 		return fmt.Errorf("attach device program: %w", err)
 	}
 	return nil
 }
 
-// Detach takes a program off again.
-func Detach(fd int, p *ebpf.Program) error {
-	err := link.RawDetachProgram(link.RawDetachProgramOptions{Target: fd, Program: p, Attach: ebpf.AttachCGroupDevice})
+// Detach takes it off again.
+func (p *Program) Detach(fd int) error {
+	err := link.RawDetachProgram(link.RawDetachProgramOptions{Target: fd, Program: p.prog, Attach: ebpf.AttachCGroupDevice})
 	if err != nil {
 		return fmt.Errorf("detach device program: %w", err)
 	}
 	return nil
 }
+
+// Close gives the descriptor back; it may be called twice.
+func (p *Program) Close() error { return p.prog.Close() }

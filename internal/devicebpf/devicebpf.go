@@ -30,7 +30,7 @@ func (c *Context) word(offset int) (uint32, bool) {
 	return 0, false
 }
 
-// ErrUnknown: the program does something that this package does not know.
+// ErrUnknown is the error for a program that this package does not know how to run.
 var ErrUnknown = errors.New("not a plain device program")
 
 const insnSize = 8
