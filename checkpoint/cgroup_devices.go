@@ -45,16 +45,16 @@ func (p *plan) devices() {
 		_ = prog.Close() // the cgroup keeps it, and ends with the workload
 		return
 	}
-	p.program = prog
+	p.deviceProgram = prog
 }
 
 // detach takes the device program off a cgroup that was there before.
 func (p *plan) detach() error {
-	if p.program == nil {
+	if p.deviceProgram == nil {
 		return nil
 	}
-	prog := p.program
-	p.program = nil
+	prog := p.deviceProgram
+	p.deviceProgram = nil
 	defer prog.Close()
 	dir, err := os.OpenFile(p.cfg.Cgroup.V2, unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err == nil {

@@ -14,11 +14,11 @@ import (
 // init makes the test binary a workload that tries device nodes: the path of a
 // node and of one to make, and what to make.
 func init() {
-	list := os.Getenv("HOLDSHORT_TRY")
+	list := os.Getenv("HOLDSHORT_TOUCH")
 	if list == "" {
 		return
 	}
-	for _, item := range strings.Fields(list) {
+	for item := range strings.FieldsSeq(list) {
 		var kind string
 		var major, minor uint32
 		f := strings.Split(item, ":")
@@ -109,7 +109,7 @@ func TestCgroupDevices(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer r.Close()
-				cfg := Config{Args: []string{self}, Env: []string{"HOLDSHORT_TRY=" + strings.Join(list, " ")}, Cgroup: h.group(t, Cgroup{Devices: Some(rules)})}
+				cfg := Config{Args: []string{self}, Env: []string{"HOLDSHORT_TOUCH=" + strings.Join(list, " ")}, Cgroup: h.group(t, Cgroup{Devices: Some(rules)})}
 				w, err := newLauncher(t).Start(bg, &cfg, &Options{Stdout: out, Stderr: out})
 				out.Close()
 				if err != nil {

@@ -75,8 +75,8 @@ type plan struct {
 	final batch      // by the child, last: ends in execve
 	regs  int
 
-	program *devices.Program // on a cgroup that stays, or nil
-	last    []hostStep       // by the host, after everything else
+	deviceProgram *devices.Program // on a cgroup that stays, or nil
+	last          []hostStep       // by the host, after everything else
 
 	sessionBegun bool // setsid is done, or in the setup
 

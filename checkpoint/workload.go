@@ -681,7 +681,7 @@ func (w *Workload) end(r Result) {
 	r.Timeout, r.Phases, r.Stops = w.timeout, w.phases(time.Now()), w.stops()
 	w.state, w.result = r.State, r
 	p := w.plan
-	if len(p.made)+len(w.veths) == 0 && p.program == nil && p.opts.Relay == nil && !w.oomKills.Set {
+	if len(p.made)+len(w.veths) == 0 && p.deviceProgram == nil && p.opts.Relay == nil && !w.oomKills.Set {
 		w.over()
 		return
 	}

@@ -30,6 +30,9 @@ type held struct {
 	host  engine.Host
 	stdin *os.File
 	own   int // limits of the extension, the last in cfg
+	// cgroupFrozen: the workload's cgroup was frozen while it was parked.
+	cgroupFrozen    bool
+	cgroupFrozenErr error
 
 	ownLinks int               // likewise
 	devices  map[string]device // of linux.netDevices, as they were on the host
@@ -99,6 +102,12 @@ func (h *held) look(b *oracle.Beyond) (got any, holds bool, why string, err erro
 		return h.sysctl(strings.TrimPrefix(name, "linux.sysctl."), b.Want.(string))
 	case isTuning(name):
 		return h.tuning(name, b.Want)
+	case name == "linux.resources.devices":
+		return h.deviceRules(b.Want.([]specs.LinuxDeviceCgroup))
+	case name == "holdshort.cgroup.freeze":
+		return h.cgroupFrozen, h.cgroupFrozen, map[bool]string{false: "it was not frozen while it was parked"}[h.cgroupFrozen], h.cgroupFrozenErr
+	case name == "holdshort.cgroup.delegate":
+		return h.delegated()
 	case strings.HasPrefix(name, "linux.resources."), name == "holdshort.cgroup.limits":
 		return h.limits(name, index)
 	case name == "holdshort.keyring":

@@ -28,7 +28,7 @@ func (h *held) limits(name string, index int) (any, bool, string, error) {
 		}
 		text := strings.TrimSpace(string(b))
 		got[l.File] = text
-		if !sameLimit(l.Value, text) {
+		if !sameLimit(l.File, l.Value, text) {
 			return got, false, fmt.Sprintf("%s holds %q, not %q", l.File, text, l.Value), nil
 		}
 	}
@@ -61,34 +61,111 @@ func belongs(name, file string) bool {
 	return false
 }
 
-// sameLimit allows for what the kernel makes of a value: "max" and -1 are the
-// largest number, memory is rounded down to pages, a pair's default second half
-// is filled in.
-func sameLimit(want, got string) bool {
+// sameLimit compares what was written to a file of a cgroup with what it holds
+// now. It allows for what the kernel makes of a value, and for nothing else:
+//
+//   - "max" and -1 are no limit; version 1 shows a huge number for it.
+//   - memory is rounded down to pages, and huge pages to theirs.
+//   - a file for several devices has a line for each, with more keys in it.
+//   - a list of CPUs or nodes may be written in several ways.
+//   - a default stands for what was left out of cpu.max and io.weight.
+func sameLimit(file, want, got string) bool {
 	if want == got {
 		return true
 	}
-	w, g := strings.Fields(want), strings.Fields(got)
-	if len(w) == 0 || len(g) < len(w) {
+	switch file {
+	case "cpuset.cpus.partition", "cgroup.type":
+		return false // "root invalid (…)" begins like what was asked for
+	case "cpuset.cpus", "cpuset.mems", "cpuset.cpus.exclusive":
+		return sameList(want, got)
+	}
+	w := strings.Fields(want)
+	if len(w) == 0 {
+		return false
+	}
+	if file == "io.weight" && len(w) == 1 {
+		w = []string{"default", w[0]}
+	}
+	if keyed(w[0]) {
+		for line := range strings.Lines(got) {
+			if g := strings.Fields(line); len(g) > 1 && g[0] == w[0] {
+				return samePairs(file, w[1:], g[1:])
+			}
+		}
+		return false
+	}
+	g := strings.Fields(got)
+	if len(g) != len(w) && (file != "cpu.max" || len(w) != 1 || len(g) != 2 || g[1] != "100000") {
 		return false
 	}
 	for i := range w {
-		if w[i] == g[i] {
-			continue
-		}
-		a, b := limitNumber(w[i]), limitNumber(g[i])
-		page := uint64(os.Getpagesize())
-		if a != b && (a < page || a/page*page != b) {
+		if !sameNumber(file, w[i], g[i]) {
 			return false
 		}
 	}
 	return true
 }
 
+// keyed tells the name of a device from a value.
+func keyed(word string) bool {
+	if strings.Contains(word, ":") || word == "default" {
+		return true
+	}
+	return word != "max" && limitNumber(word) == notANumber
+}
+
+// samePairs compares what follows the name of a device: values in order, or
+// "key=value", of which there may be more than were written.
+func samePairs(file string, want, got []string) bool {
+	for i, w := range want {
+		key, value, pair := strings.Cut(w, "=")
+		if !pair {
+			if i >= len(got) || !sameNumber(file, w, got[i]) {
+				return false
+			}
+			continue
+		}
+		found := false
+		for _, g := range got {
+			k, v, _ := strings.Cut(g, "=")
+			found = found || k == key && sameNumber(file, value, v)
+		}
+		if !found {
+			return false
+		}
+	}
+	return len(want) > 0
+}
+
+func sameNumber(file, want, got string) bool {
+	if want == got {
+		return true
+	}
+	a, b := limitNumber(want), limitNumber(got)
+	if a == notANumber || b == notANumber {
+		return false
+	}
+	unit := uint64(1)
+	switch {
+	case strings.HasPrefix(file, "memory."):
+		unit = uint64(os.Getpagesize())
+	case strings.HasPrefix(file, "hugetlb."):
+		size, _, _ := strings.Cut(strings.TrimPrefix(file, "hugetlb."), ".")
+		unit = max(limitNumber(strings.TrimSuffix(size, "B")), 1)
+	}
+	// Version 1 shows the largest number of pages where there is no limit.
+	const noLimit = 1<<63 - 1<<21
+	return a == b || a/unit*unit == b || a == unlimited && b >= noLimit
+}
+
+const (
+	unlimited  = 1<<63 - 4096
+	notANumber = 1<<64 - 1
+)
+
 func limitNumber(s string) uint64 {
-	const pages = 1<<63 - 4096 // what version 1 shows for "no limit"
 	if s == "max" || s == "-1" {
-		return pages
+		return unlimited
 	}
 	mult := uint64(1)
 	if n := len(s); n > 1 {
@@ -106,7 +183,7 @@ func limitNumber(s string) uint64 {
 	}
 	n, err := strconv.ParseUint(s, 10, 64)
 	if err != nil {
-		return 1<<64 - 1
+		return notANumber
 	}
 	return n * mult
 }

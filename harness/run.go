@@ -225,6 +225,8 @@ func (l *launch) run(ctx context.Context) (*Case, error) {
 	var w *checkpoint.Workload
 	var err error
 	switch {
+	case l.cfg.Cgroup.Freeze || l.launched.Cgroup.Freeze:
+		w, err = l.inSteps(ctx, beyond) // it would never get to its entry point
 	case l.r.freezes():
 		w, err = l.inFreezer(ctx, beyond)
 	case len(beyond) > 0 || l.r.parked != nil || l.cfg.Cgroup.Create || l.cfg.Enter != nil:
@@ -268,12 +270,18 @@ func (l *launch) inSteps(ctx context.Context, beyond []oracle.Beyond) (*checkpoi
 		return nil, err
 	}
 	h.pid = w.HostPID()
+	if l.req.Ext.Cgroup.Freeze {
+		h.cgroupFrozen, h.cgroupFrozenErr = w.Cgroup().Frozen()
+	}
 	l.evidence = h.gather(beyond)
 	l.placed(h.pid)
 	if l.r.parked != nil {
 		l.r.parked(w)
 	}
 	l.begun = monotonic()
+	if l.launched.Cgroup.Freeze {
+		_ = w.Cgroup().Thaw() // what it does not let go of, the end of ctx does
+	}
 	_ = w.Proceed(ctx) // what went wrong is in the result
 	return w, nil
 }

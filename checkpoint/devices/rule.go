@@ -3,6 +3,7 @@ package devices
 import (
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Type is a kind of device node, written as in devices.allow.
@@ -30,16 +31,16 @@ const (
 
 // String writes them as devices.allow takes them.
 func (a Access) String() string {
-	s := ""
+	var s strings.Builder
 	for _, p := range []struct {
 		bit    Access
 		letter string
 	}{{Read, "r"}, {Write, "w"}, {Mknod, "m"}} {
 		if a&p.bit != 0 {
-			s += p.letter
+			s.WriteString(p.letter)
 		}
 	}
-	return s
+	return s.String()
 }
 
 // Any as a number of a rule matches every number.

@@ -40,6 +40,12 @@ func (t *translator) cgroup() {
 	if l.Resources != nil {
 		t.resources(l.Resources)
 	}
+	c.Freeze, c.Delegate = e.Freeze, e.Delegate
+	if c.Freeze && c.V2 == "" {
+		t.join("freezer")
+		t.refuse(c.V1["freezer"] == "", "holdshort.cgroup.freeze", "there is neither version 2 nor a freezer controller here")
+	}
+	t.refuse(c.Delegate && c.V2 == "", "holdshort.cgroup.delegate", "version 1 has no safe delegation")
 	for _, x := range e.Limits { // last, so that they win
 		c.Limits = append(c.Limits, checkpoint.CgroupLimit(x))
 	}
@@ -294,7 +300,10 @@ func (t *translator) blockIO(b *specs.LinuxBlockIO) {
 		w.only(false, "leafWeight", "blkio.leaf_weight", strconv.FormatUint(uint64(*b.LeafWeight), 10))
 	}
 	for _, d := range b.WeightDevice {
-		if d.Weight != nil {
+		switch {
+		case d.Weight != nil && w.v2:
+			w.write("io.weight", device(d.Major, d.Minor)+" "+strconv.FormatUint(IOWeight(uint64(*d.Weight)), 10))
+		case d.Weight != nil:
 			w.only(false, "weightDevice", "blkio.weight_device", device(d.Major, d.Minor)+" "+strconv.Itoa(int(*d.Weight)))
 		}
 		if d.LeafWeight != nil {
@@ -337,40 +346,5 @@ func (t *translator) netResources(n *specs.LinuxNetwork) {
 		if w, ok := t.with("network.priorities", "net_prio", "net_prio"); ok {
 			w.only(false, "priorities", "net_prio.ifpriomap", p.Name+" "+strconv.FormatUint(uint64(p.Priority), 10))
 		}
-	}
-}
-
-// deviceRules can be written in version 1 only; version 2 takes a program.
-func (t *translator) deviceRules(rules []specs.LinuxDeviceCgroup) {
-	if len(rules) == 0 {
-		return
-	}
-	if _, ok := t.host.CgroupV1["devices"]; !ok {
-		t.refuse(true, "linux.resources.devices", "no devices controller of version 1 here")
-		return
-	}
-	w, ok := t.with("devices", "", "devices")
-	if !ok {
-		return
-	}
-	num := func(n *int64) string {
-		if n == nil || *n < 0 {
-			return "*"
-		}
-		return strconv.FormatInt(*n, 10)
-	}
-	for _, r := range rules {
-		typ, access := r.Type, r.Access
-		if typ == "" {
-			typ = "a"
-		}
-		if access == "" {
-			access = "rwm"
-		}
-		file := "devices.deny"
-		if r.Allow {
-			file = "devices.allow"
-		}
-		w.write(file, typ+" "+num(r.Major)+":"+num(r.Minor)+" "+access)
 	}
 }

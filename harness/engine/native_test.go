@@ -11,6 +11,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/holdshort/holdshort/checkpoint"
+	"github.com/holdshort/holdshort/checkpoint/devices"
 	"github.com/holdshort/holdshort/harness/internal/sample"
 	"github.com/holdshort/holdshort/harness/request"
 )
@@ -139,10 +140,11 @@ func TestConfig_Refuses(t *testing.T) {
 		"linux.resources.cpu.realtimePeriod":   `"linux":{"cgroupsPath":"/x","resources":{"cpu":{"realtimePeriod":1}}}`,
 		"linux.resources.cpu.realtimeRuntime":  `"linux":{"cgroupsPath":"/x","resources":{"cpu":{"realtimeRuntime":1}}}`,
 		"linux.resources.blockIO.leafWeight":   `"linux":{"cgroupsPath":"/x","resources":{"blockIO":{"leafWeight":10}}}`,
-		"linux.resources.blockIO.weightDevice": `"linux":{"cgroupsPath":"/x","resources":{"blockIO":{"weightDevice":[{"major":8,"minor":0,"weight":10}]}}}`,
+		"linux.resources.blockIO.weightDevice": `"linux":{"cgroupsPath":"/x","resources":{"blockIO":{"weightDevice":[{"major":8,"minor":0,"leafWeight":10}]}}}`,
 		"linux.resources.network.classID":      `"linux":{"cgroupsPath":"/x","resources":{"network":{"classID":1}}}`,
 		"linux.resources.network.priorities":   `"linux":{"cgroupsPath":"/x","resources":{"network":{"priorities":[{"name":"lo","priority":1}]}}}`,
-		"linux.resources.devices":              `"linux":{"cgroupsPath":"/x","resources":{"devices":[{"allow":false,"access":"rwm"}]}}`,
+		"linux.resources.devices":              `"linux":{"resources":{"devices":[{"allow":false,"access":"rwm"}]}}`,
+		"holdshort.cgroup.freeze":              `"holdshort":{"cgroup":{"freeze":true}}`,
 		"linux.resources.unified.pids.max":     `"linux":{"resources":{"unified":{"pids.max":"3"}}}`,
 	} {
 		t.Run(field, func(t *testing.T) {
@@ -207,8 +209,20 @@ func TestConfig_Devices(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := limits(c), []string{"devices:devices.deny=a *:* rwm", "devices:devices.allow=c 1:3 rw"}; !slices.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
+	rules := []devices.Rule{
+		{Type: devices.All, Major: devices.Any, Minor: devices.Any, Access: devices.Every},
+		{Allow: true, Type: devices.Char, Major: 1, Minor: 3, Access: devices.Read | devices.Write},
+	}
+	if d := cmp.Diff(c.Cgroup.Devices.Value, rules); d != "" || c.Cgroup.V1["devices"] != "/cg/devices/a" {
+		t.Errorf("in %v, got -, want +:\n%s", c.Cgroup.V1, d)
+	}
+	// What version 1 would forget is refused there, and no problem on version 2.
+	r := with(t, `"linux":{"cgroupsPath":"/a","resources":{"devices":[{"allow":true,"type":"c"},{"allow":false,"type":"c","major":1,"minor":3,"access":"w"}]}}`)
+	if _, err := Config(r, legacy); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "linux.resources.devices") {
+		t.Errorf("version 1: %v, want a refusal", err)
+	}
+	if c, err := Config(r, unified); err != nil || len(c.Cgroup.Devices.Value) != 2 {
+		t.Errorf("version 2: %v", err)
 	}
 }
 

@@ -45,7 +45,7 @@ func Asked(r *request.Request) []Beyond {
 		add(true, "linux.sysctl."+k, l.Sysctl[k])
 	}
 	if res := l.Resources; res != nil {
-		each("linux.resources.devices", len(res.Devices), func(i int) any { return res.Devices[i] })
+		add(len(res.Devices) > 0, "linux.resources.devices", res.Devices)
 		add(res.Memory != nil, "linux.resources.memory", res.Memory)
 		add(res.CPU != nil, "linux.resources.cpu", res.CPU)
 		add(res.Pids != nil, "linux.resources.pids", res.Pids)
@@ -68,6 +68,8 @@ func Asked(r *request.Request) []Beyond {
 	out = append(out, askedTuning(r)...)
 	add(s.Hooks != nil, "hooks", s.Hooks)
 	identity(x, add)
+	add(x.Cgroup.Freeze, "holdshort.cgroup.freeze", true)
+	add(x.Cgroup.Delegate, "holdshort.cgroup.delegate", true)
 	each("holdshort.cgroup.limits", len(x.Cgroup.Limits), func(i int) any { return x.Cgroup.Limits[i] })
 	add(x.Network.LoopbackUp, "holdshort.network.loopbackUp", true)
 	each("holdshort.network.links", len(x.Network.Links), func(i int) any { return x.Network.Links[i] })

@@ -8,6 +8,12 @@ var resources = []Constraint{
 	{Config: []string{"Cgroup.Limits"}, Key: "linux.resources", Call: "write the files, before the clone", Proof: []string{"linux.resources."}},
 	{Config: []string{"Cgroup.Limits"}, Key: "holdshort.cgroup.limits", Call: "write the files, before the clone", Proof: []string{"holdshort.cgroup.limits[]"}},
 	{
+		Config: []string{"Cgroup.Devices"}, Key: "linux.resources.devices", Call: "version 2: bpf BPF_PROG_TYPE_CGROUP_DEVICE, BPF_PROG_ATTACH; version 1: write devices.allow, devices.deny",
+		Proof: []string{"linux.resources.devices"},
+	},
+	{Config: []string{"Cgroup.Freeze"}, Key: "holdshort.cgroup.freeze", Call: "write cgroup.freeze or freezer.state, once it is parked", Proof: []string{"holdshort.cgroup.freeze"}},
+	{Config: []string{"Cgroup.Delegate"}, Key: "holdshort.cgroup.delegate", Call: "chown of the directory and of what /sys/kernel/cgroup/delegate names", Proof: []string{"holdshort.cgroup.delegate"}},
+	{
 		Config: []string{"Rlimits"}, Key: "process.rlimits", Call: "prlimit64", Proof: []string{"rlimits."},
 		Except: map[string]string{"rlimits.nice": needsRaise, "rlimits.rtprio": needsRaise},
 	},

@@ -108,11 +108,19 @@ type Cgroup struct {
 	V1     map[string]string `json:"v1,omitempty"` // controller to directory
 	Create bool              `json:"create,omitempty"`
 	Limits []CgroupLimit     `json:"limits,omitempty"`
+	// Freeze stops the workload while it is parked, and until the caller
+	// lets it go on. Freeze and Delegate go with linux.cgroupsPath too.
+	Freeze bool `json:"freeze,omitempty"`
+	// Delegate gives the version 2 cgroup to the workload's root, or user.
+	Delegate bool `json:"delegate,omitempty"`
 }
 
 // IsZero reports that nothing is asked for.
-func (c Cgroup) IsZero() bool {
-	return c.V2 == "" && len(c.V1) == 0 && !c.Create && len(c.Limits) == 0
+func (c Cgroup) IsZero() bool { return !c.places() && !c.Freeze && !c.Delegate }
+
+// places reports that cgroups are named, which linux.cgroupsPath does too.
+func (c Cgroup) places() bool {
+	return c.V2 != "" || len(c.V1) > 0 || c.Create || len(c.Limits) > 0
 }
 
 // CgroupLimit is one file of a cgroup and what is written to it.

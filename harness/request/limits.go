@@ -92,6 +92,9 @@ func (c *checker) resources(r *specs.LinuxResources) {
 		f := at("linux.resources.devices", i)
 		c.check(d.Type == "" || len(d.Type) == 1 && strings.Contains("abc", d.Type), f+".type", "unknown type %q", d.Type)
 		c.check(strings.Trim(d.Access, "rwm") == "", f+".access", "%q is not made of r, w and m", d.Access)
+		for _, n := range []*int64{d.Major, d.Minor} {
+			c.check(n == nil || *n <= maxID, f, "%d is no device number", deref(n))
+		}
 	}
 	for _, k := range slices.Sorted(maps.Keys(r.Unified)) {
 		c.check(k != "" && !strings.ContainsAny(k, "/\x00") && strings.Contains(k, "."), "linux.resources.unified."+k, "is no file of a controller")
@@ -125,14 +128,18 @@ func (c *checker) extension(r *Request) {
 	c.check(e.Securebits == nil || *e.Securebits <= 0xff, "holdshort.securebits", "%#x has unknown bits", deref(e.Securebits))
 	c.check(e.Personality == nil || r.Linux().Personality == nil, "holdshort.personality", "and linux.personality are both given")
 	g := &e.Cgroup
-	c.check(g.IsZero() || r.Linux().CgroupsPath == "", "holdshort.cgroup", "and linux.cgroupsPath are both given")
+	c.check(!g.places() || r.Linux().CgroupsPath == "", "holdshort.cgroup", "and linux.cgroupsPath are both given")
 	if g.V2 != "" {
 		c.absolute("holdshort.cgroup.v2", g.V2)
 	}
 	for _, k := range slices.Sorted(maps.Keys(g.V1)) {
 		c.absolute("holdshort.cgroup.v1."+k, g.V1[k])
 	}
+	path := r.Linux().CgroupsPath != ""
+	c.check(!g.Freeze || path || g.V2 != "" || g.V1["freezer"] != "", "holdshort.cgroup.freeze", "needs a cgroup of version 2, or of the freezer controller")
+	c.check(!g.Delegate || path || g.V2 != "" && g.Create, "holdshort.cgroup.delegate", "needs a cgroup of version 2 that is made")
 	for i, l := range g.Limits {
+		c.check(l.File != "cgroup.freeze" && l.File != "freezer.state", at("holdshort.cgroup.limits", i), "%s: ask for holdshort.cgroup.freeze", l.File)
 		f := at("holdshort.cgroup.limits", i)
 		c.check(l.File != "" && !strings.ContainsAny(l.File, "/\x00"), f+".file", "%q is no name of a file", l.File)
 		_, v1 := g.V1[l.Controller]
