@@ -6,6 +6,7 @@ import (
 
 	"github.com/holdshort/holdshort/harness/oracle"
 	"github.com/holdshort/holdshort/harness/witness"
+	"github.com/holdshort/holdshort/probes"
 	"github.com/holdshort/holdshort/probes/posture"
 	"github.com/holdshort/holdshort/probes/procfs"
 )
@@ -93,6 +94,7 @@ type Result struct {
 
 	exp   *oracle.Expectation
 	snaps []Snapshot
+	rec   *probes.Record // nil if there is none
 }
 
 // ExitCode is the command's exit status for this result.

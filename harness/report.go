@@ -8,6 +8,7 @@ import (
 	"github.com/holdshort/holdshort/harness/oracle"
 	"github.com/holdshort/holdshort/harness/request"
 	"github.com/holdshort/holdshort/harness/witness"
+	"github.com/holdshort/holdshort/probes"
 	"github.com/holdshort/holdshort/probes/posture"
 )
 
@@ -52,7 +53,9 @@ type Report struct {
 	Snapshots  []SnapshotReport `json:"snapshots"`
 	Checks     []CheckReport    `json:"checks"`
 	// Answers are the witness's, if it was the workload.
-	Answers  []witness.Answer `json:"witness,omitempty"`
+	Answers []witness.Answer `json:"witness,omitempty"`
+	// Drift is what was another at the workload's end.
+	Drift    []probes.Drift   `json:"drift,omitempty"`
 	Findings int              `json:"findings"`
 	Lost     uint64           `json:"lost"`
 	Config   *request.Request `json:"config"`
@@ -86,7 +89,7 @@ func NewReport(res *Result, m Meta) *Report {
 		Schema: Schema, Verdict: res.Verdict, Cause: res.Cause, Reasons: res.Reasons,
 		Kernel: m.Kernel, Engine: m.Engine, Seed: m.Seed, Index: m.Index, Workload: m.Workload, Executions: m.Executions,
 		Snapshots: make([]SnapshotReport, len(res.snaps)), Checks: make([]CheckReport, len(res.Checks)),
-		Findings: res.Findings, Lost: res.Lost, Answers: res.Answers,
+		Findings: res.Findings, Lost: res.Lost, Answers: res.Answers, Drift: res.Drift(),
 	}
 	if res.exp != nil {
 		r.Config = res.exp.Request()

@@ -27,6 +27,11 @@ type RunnerOptions struct {
 	// instead of while it is parked. It takes CAP_SYS_PTRACE. The workload
 	// does not notice.
 	Freeze bool
+	// Drift listens to who changes a workload while it runs, and makes a
+	// change that comes from outside a finding (drifted), because the
+	// constraint did not last. Without it what has changed at the workload's
+	// end is told all the same, but not by whom, and is no finding.
+	Drift bool
 	// Probes are the observer's settings; nil is a good choice.
 	Probes *probes.Options
 }
@@ -41,6 +46,7 @@ type Runner struct {
 	machine  *machine
 	expected oracle.Cache
 	proc     *procfs.Reader // nil unless workloads are frozen
+	drift    bool
 
 	// ProbesErr says why there is no observer; every verdict is then unknown.
 	ProbesErr error
@@ -70,7 +76,7 @@ func NewRunner(ctx context.Context, opts *RunnerOptions) (*Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Runner{launcher: l, machine: m}
+	r := &Runner{launcher: l, machine: m, drift: opts.Drift}
 	if opts.Unobserved {
 		r.ProbesErr = errors.New("observation was not asked for")
 		return r, nil
@@ -94,7 +100,7 @@ func (r *Runner) observe(ctx context.Context, opts *probes.Options) error {
 		return err
 	}
 	want := []probes.At{probes.AtCaller, probes.AtReturn, probes.AtFirst, probes.AtExit}
-	c, err := o.WatchChildrenOf(ctx, r.launcher.AgentPID(), &probes.WatchOptions{Want: want, Freeze: r.proc != nil})
+	c, err := o.WatchChildrenOf(ctx, r.launcher.AgentPID(), &probes.WatchOptions{Want: want, Freeze: r.proc != nil, Changes: r.drift})
 	if err != nil {
 		o.Close()
 		return err
@@ -336,6 +342,10 @@ func (l *launch) judge(w *checkpoint.Workload, res checkpoint.Result) (*Case, er
 	caller = l.beside(caller)
 	exp := l.r.expected.Expect(l.req, caller, &features).With(&l.facts)
 	result := Judge(exp, snaps, l.evidence, lost)
+	result.rec = rec
+	if l.r.drift {
+		result.drifted()
+	}
 	l.targetDoubts(result)
 	if err != nil && result.Verdict == Unknown {
 		cause := EvidenceLost

@@ -39,6 +39,7 @@ func (r *Report) Text(w io.Writer, s Style) error {
 		return c.Outcome == oracle.Unobservable && (s.Verbose || c.Class == oracle.Requested.String())
 	})
 	p.witness(r)
+	p.drift(r)
 	p.notes(r)
 	p.held(r)
 	p.tail(r)
@@ -127,6 +128,21 @@ func (p *printer) check(c *CheckReport, color string) {
 	}
 	if c.Why != "" && c.Outcome != oracle.Unobservable {
 		p.wrap(c.Why, indent)
+	}
+}
+
+// drift tells what was another at the end.
+func (p *printer) drift(r *Report) {
+	if len(r.Drift) == 0 {
+		return
+	}
+	p.b.WriteString(p.paint("1", "changed while it ran") + "\n")
+	for i := range r.Drift {
+		if i == maxLines && !p.style.Verbose {
+			p.line(fmt.Sprintf("  … and %d more; the JSON report has all of them", len(r.Drift)-maxLines))
+			break
+		}
+		p.line("  " + r.Drift[i].Field + ": " + drift(&r.Drift[i]))
 	}
 }
 

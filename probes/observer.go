@@ -48,9 +48,9 @@ type Observer struct {
 	rec      ringbuf.Record
 
 	// misses reads how often the kernel did not run a program; tests put
-	// their own numbers in. seen has the answers of the last time.
+	// their own numbers in. used is how many of them have explained something.
 	misses func(program string) uint64
-	seen   map[string]uint64 // guarded by mu
+	used   map[string]uint64 // guarded by mu
 
 	cookies atomic.Uint64
 	noFault atomic.Bool // no hook at page faults could be attached
@@ -78,7 +78,7 @@ func Open(ctx context.Context, opts *Options) (*Observer, error) {
 	}
 	o := &Observer{
 		facts: newFacts(), closed: make(chan struct{}),
-		groups: map[uint64]*group{}, waiting: map[uint64]chan peeked{}, seen: map[string]uint64{},
+		groups: map[uint64]*group{}, waiting: map[uint64]chan peeked{}, used: map[string]uint64{},
 	}
 	o.misses = o.recursionMisses
 	var err error
@@ -215,13 +215,14 @@ func (o *Observer) recursionMisses(program string) uint64 {
 	return i.RecursionMisses
 }
 
-// skipped is how often a program was left out since the last question. The mutex
-// is held.
-func (o *Observer) skipped(program string) uint64 {
-	now := o.misses(program)
-	n := now - o.seen[program]
-	o.seen[program] = now
-	return n
+// skipped reports whether the kernel left a program out once more than was asked
+// for: each time explains one event that did not come. The mutex is held.
+func (o *Observer) skipped(program string) bool {
+	if o.misses(program) <= o.used[program] {
+		return false
+	}
+	o.used[program]++
+	return true
 }
 
 func (o *Observer) lostCounters() Lost {

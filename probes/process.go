@@ -200,11 +200,11 @@ func (p *process) freeze() {
 // the program at sys_enter, which otherwise tells, may have been left out too.
 // See docs/observation.md.
 func (p *process) noReturn(h *head) {
-	n := p.g.o.skipped("on_sys_exit")
+	leftOut := p.g.o.skipped("on_sys_exit")
 	const fresh = bpf.ProbesHeadFlagHEAD_IP | bpf.ProbesHeadFlagHEAD_FRESH
 	first := h.at == bpf.ProbesAtAT_FIRST && h.flags&fresh == fresh && h.ip == h.entry
 	switch {
-	case n == 0:
+	case !leftOut:
 		p.missing(AtReturn, "the return of execve was not seen: the hook at sys_exit did not fire", false)
 	case first:
 		p.missing(AtReturn, "the kernel left out the program at sys_exit, which was running already; the first instruction was seen", true)

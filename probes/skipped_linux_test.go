@@ -24,7 +24,7 @@ func TestReturn_LeftOut(t *testing.T) {
 			o, ctx := special(t, &Options{skip: map[string]bool{hookSysX: true}})
 			o.mu.Lock()
 			o.misses = func(p string) uint64 { return tc.misses[p] }
-			clear(o.seen)
+			clear(o.used)
 			o.mu.Unlock()
 			_, r := run(ctx, t, children(ctx, t, o, nil), "/bin/true")
 			m := missing(r, AtReturn)
@@ -40,7 +40,7 @@ func TestReturn_LeftOutAndNoFirst(t *testing.T) {
 	o, ctx := special(t, &Options{skip: map[string]bool{hookSysX: true, hookFault: true, hookPerf: true}})
 	o.mu.Lock()
 	o.misses = func(p string) uint64 { return map[string]uint64{"on_sys_exit": 3}[p] }
-	clear(o.seen)
+	clear(o.used)
 	o.mu.Unlock()
 	_, r := run(ctx, t, children(ctx, t, o, nil), "/bin/true")
 	if m := missing(r, AtReturn); m == nil || m.Harmless || r.Complete() {
@@ -92,10 +92,10 @@ func TestRecord_CompleteUnderLoad(t *testing.T) {
 
 // A fault at the entry by a program that has run before is not the first.
 func TestReturn_LeftOutAndRegistersInUse(t *testing.T) {
-	o := &Observer{seen: map[string]uint64{}, misses: func(string) uint64 { return 1 }}
+	o := &Observer{used: map[string]uint64{}, misses: func(string) uint64 { return 1 }}
 	h := &head{at: bpf.ProbesAtAT_FIRST, flags: bpf.ProbesHeadFlagHEAD_IP, ip: 7, entry: 7}
 	for flags, harmless := range map[bpf.ProbesHeadFlag]bool{bpf.ProbesHeadFlagHEAD_IP: false, bpf.ProbesHeadFlagHEAD_IP | bpf.ProbesHeadFlagHEAD_FRESH: true} {
-		clear(o.seen)
+		clear(o.used)
 		h.flags = flags
 		p := &process{g: &group{o: o}, pending: map[At]bool{AtReturn: true}}
 		p.noReturn(h)

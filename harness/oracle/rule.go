@@ -32,6 +32,7 @@ const (
 	Late         Outcome = "late"         // changed after execve
 	Inherited    Outcome = "inherited"    // the caller's, where it should not be
 	Leaked       Outcome = "leaked"       // neither the caller's nor promised
+	Drifted      Outcome = "drifted"      // changed by another process while the workload ran
 	Refused      Outcome = "refused"      // the engine would not do it
 	Disagreement Outcome = "disagreement" // two instruments say different things of it
 	Unobservable Outcome = "unobservable" // no evidence either way
