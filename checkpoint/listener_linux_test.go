@@ -108,6 +108,40 @@ func TestNotify(t *testing.T) {
 	}
 }
 
+// TestNotifyAddFile: the host can open a file for the workload that the
+// workload could not open itself.
+func TestNotifyAddFile(t *testing.T) {
+	l := newLauncher(t)
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	const name = "/no/such/file"
+	answered := make(chan struct{}, 8)
+	cfg := Config{NoNewPrivs: true, Seccomp: notifyOf("openat")}
+	got := tryNotified(t, l, cfg, "read:"+name, func(l *notify.Listener, n *notify.Notification) error {
+		if path, err := l.String(n, n.Args[1]); err != nil || path != name {
+			return l.Continue(n)
+		}
+		fd, err := l.AddFile(n, null)
+		if err != nil {
+			t.Error(err)
+			return l.Fail(n, unix.EIO)
+		}
+		before, sent, after := l.Valid(n), l.Return(n, int64(fd)), l.Valid(n)
+		if before != nil || sent != nil || !errors.Is(after, notify.ErrGone) {
+			t.Errorf("valid: %v, answered: %v, and then valid: %v; want that it is gone", before, sent, after)
+		}
+		answered <- struct{}{}
+		return nil
+	})
+	if got != "" {
+		t.Errorf("%q; want that it can be read", got)
+	}
+	<-answered
+}
+
 // TestNotifyExecve: execve itself may be notified, so the host has the listener
 // before.
 func TestNotifyExecve(t *testing.T) {
