@@ -144,6 +144,7 @@ func (c *Config) merge(patch *Config) Config {
 	m.Network.Links = append(slices.Clip(c.Network.Links), patch.Network.Links...)
 	m.Network.Routes = append(slices.Clip(c.Network.Routes), patch.Network.Routes...)
 	m.Network.Neighbours = append(slices.Clip(c.Network.Neighbours), patch.Network.Neighbours...)
+	m.Network.Nftables = append(slices.Clip(c.Network.Nftables), patch.Network.Nftables...)
 	m.Network.Rules = append(slices.Clip(c.Network.Rules), patch.Network.Rules...)
 	m.Cgroup.Limits = append(slices.Clip(c.Cgroup.Limits), patch.Cgroup.Limits...)
 	if len(patch.Sysctls) > 0 {

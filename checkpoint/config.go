@@ -186,6 +186,8 @@ type Network struct {
 	Neighbours []Neighbour `json:"neighbours,omitempty"`
 	// Rules choose the routing table, see ip-rule(8).
 	Rules []RoutingRule `json:"rules,omitempty"`
+	// Nftables are packet filters.
+	Nftables []NFTable `json:"nftables,omitempty"`
 }
 
 // LinkKind is the kind of a network device that is made for the workload.

@@ -28,6 +28,11 @@ func (p *plan) network(cfg *Config) {
 			agent.Sys(unix.SYS_IOCTL, agent.R(reg), agent.N(unix.SIOCSIFFLAGS), agent.B(req)), closeReg(reg))
 	}
 	n := &cfg.Network
+	defer func() {
+		if len(n.Nftables) > 0 { // after the links, so that no rule stands between them and their set-up
+			p.host = append(p.host, hostStep{StageNetwork, "nftables", func(w *Workload) error { return w.firewall(n.Nftables) }})
+		}
+	}()
 	if len(n.Links)+len(n.Routes)+len(n.Neighbours)+len(n.Rules) == 0 {
 		return
 	}

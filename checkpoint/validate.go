@@ -155,7 +155,10 @@ func mapValues(m map[string]string) []string {
 func (c *Config) validateNetwork(v *validator) {
 	n := c.Network
 	_, own := c.find(Net)
-	v.check(own || !n.LoopbackUp && len(n.Links)+len(n.Routes)+len(n.Neighbours)+len(n.Rules) == 0, "network", "needs a network namespace")
+	v.check(own || !n.LoopbackUp && len(n.Links)+len(n.Routes)+len(n.Neighbours)+len(n.Rules)+len(n.Nftables) == 0, "network", "needs a network namespace")
+	for i := range n.Nftables {
+		n.Nftables[i].validate(v, fmt.Sprintf("network.nftables[%d]", i))
+	}
 	for i, l := range n.Links {
 		field := fmt.Sprintf("network.links[%d]", i)
 		l.validate(v, field)

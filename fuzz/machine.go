@@ -33,6 +33,7 @@ type Machine struct {
 	// Links are the other kinds that can.
 	Links        map[string]bool
 	RoutingRules bool // and rules for choosing a routing table
+	Nftables     bool // and packet filters
 
 	// Speculation are the settings that the kernel leaves to processes, as
 	// "storeBypass=disable".
@@ -106,7 +107,7 @@ func Detect(dir string) (*Machine, error) {
 	m.TimeNS = err == nil
 	m.Speculation = speculations()
 	if m.Root {
-		m.Links, m.RoutingRules = linkKinds(), routingRules()
+		m.Links, m.RoutingRules, m.Nftables = linkKinds(), routingRules(), canNftables()
 	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = "probe0"

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/holdshort/holdshort/checkpoint"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
@@ -42,6 +43,8 @@ func (h *held) network(part string, index int) (any, bool, string, error) {
 		return seeNeighbour(nl, &n.Neighbours[index])
 	case "rules":
 		return seeRule(nl, &n.Rules[index])
+	case "nftables":
+		return seeTable(int(fd), &n.Nftables[index], h.req.Namespace(specs.NetworkNamespace).Fresh(), n.Nftables)
 	}
 	return nil, false, "", fmt.Errorf("no way to see it from outside is known")
 }

@@ -32,6 +32,9 @@ func (t *translator) network() {
 	for _, r := range n.Neighbours {
 		t.cfg.Network.Neighbours = append(t.cfg.Network.Neighbours, checkpoint.Neighbour(r))
 	}
+	for i := range n.Nftables {
+		t.cfg.Network.Nftables = append(t.cfg.Network.Nftables, nftable(&n.Nftables[i]))
+	}
 	for _, r := range n.Rules {
 		t.cfg.Network.Rules = append(t.cfg.Network.Rules, checkpoint.RoutingRule(r))
 	}

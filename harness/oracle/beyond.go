@@ -74,6 +74,7 @@ func Asked(r *request.Request) []Beyond {
 	add(x.Network.LoopbackUp, "holdshort.network.loopbackUp", true)
 	each("holdshort.network.links", len(x.Network.Links), func(i int) any { return x.Network.Links[i] })
 	each("holdshort.network.neighbours", len(x.Network.Neighbours), func(i int) any { return x.Network.Neighbours[i] })
+	each("holdshort.network.nftables", len(x.Network.Nftables), func(i int) any { return x.Network.Nftables[i] })
 	each("holdshort.network.rules", len(x.Network.Rules), func(i int) any { return x.Network.Rules[i] })
 	each("holdshort.network.routes", len(x.Network.Routes), func(i int) any { return x.Network.Routes[i] })
 	out = append(out, landlockRules(x.Landlock)...)

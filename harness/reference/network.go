@@ -11,6 +11,10 @@ var network = []Constraint{
 		Note: "the device that was on the host (by its hardware address), under its name inside, up, with its mtu and its permanent addresses of global scope",
 	},
 	{
+		Config: []string{"Network.Nftables"}, Key: "holdshort.network.nftables", Call: "nfnetlink: NFT_MSG_NEWTABLE, NEWCHAIN, NEWRULE in one transaction for each table", Proof: []string{"holdshort.network.nftables[]"},
+		Note: "chains of the type filter; read back from the namespace expression by expression, by code that shares nothing with what wrote them, and no other table in a new namespace",
+	},
+	{
 		Config: []string{"Network.Neighbours", "Network.Rules"}, Key: "holdshort.network.neighbours, holdshort.network.rules", Call: "RTM_NEWNEIGH, RTM_NEWRULE",
 		Proof: []string{"holdshort.network.neighbours[]", "holdshort.network.rules[]"},
 	},

@@ -25,9 +25,10 @@ type LinkAttributes struct {
 type NetworkTables struct {
 	Neighbours []Neighbour   `json:"neighbours,omitempty"`
 	Rules      []RoutingRule `json:"rules,omitempty"`
+	Nftables   []NFTable     `json:"nftables,omitempty"`
 }
 
-func (t *NetworkTables) isZero() bool { return len(t.Neighbours)+len(t.Rules) == 0 }
+func (t *NetworkTables) isZero() bool { return len(t.Neighbours)+len(t.Rules)+len(t.Nftables) == 0 }
 
 // Neighbour is a permanent entry of arp(7), or its like for IPv6.
 type Neighbour struct {

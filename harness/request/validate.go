@@ -41,6 +41,7 @@ func (r *Request) Validate() error {
 	c.identity(r)
 	c.sysctls(r)
 	c.networkTables(r)
+	c.nftables(r)
 	return errors.Join(c.errs...)
 }
 
