@@ -98,7 +98,7 @@ func (t *NFTable) add(conn *nftables.Conn) {
 		if c.Hook != "" {
 			policy := nftPolicies[c.Policy]
 			chain.Type, chain.Hooknum, chain.Policy = nftables.ChainTypeFilter, nftHooks[c.Hook], &policy
-			chain.Priority = nftables.ChainPriorityRef(nftables.ChainPriority(c.Priority))
+			chain.Priority = new(nftables.ChainPriority(c.Priority))
 		}
 		chains[i] = conn.AddChain(chain)
 	}

@@ -39,7 +39,7 @@ func TestNftables(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = w.Kill(); _, _ = w.Wait(context.Background()) }()
-	refused, open, dropped := syscall.ECONNREFUSED, error(nil), error(errTimeout)
+	refused, open, dropped := syscall.ECONNREFUSED, error(nil), errTimeout
 	for port, want := range map[string]error{
 		"7001": refused, "7002": open, "7003": dropped, "7004": dropped, "7015": open, "7016": refused,
 	} {

@@ -2,6 +2,7 @@ package harness
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/google/nftables/expr"
@@ -71,7 +72,7 @@ func TestSabotageNftables(t *testing.T) {
 		"no hook":          in(func(c *checkpoint.NFChain) { c.Hook, c.Policy, c.Priority = "", "", 0 }),
 		"a rule less":      in(func(c *checkpoint.NFChain) { c.Rules = c.Rules[1:] }),
 		"a rule more": in(func(c *checkpoint.NFChain) {
-			c.Rules = append(c.Rules[:len(c.Rules):len(c.Rules)], checkpoint.NFRule{Verdict: "accept"})
+			c.Rules = append(slices.Clip(c.Rules), checkpoint.NFRule{Verdict: "accept"})
 		}),
 		"rules in other order": in(func(c *checkpoint.NFChain) { c.Rules[0], c.Rules[1] = c.Rules[1], c.Rules[0] }),
 		"accept for reject":    rule(1, func(r *checkpoint.NFRule) { r.Verdict = "accept" }),
