@@ -6,20 +6,28 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/holdshort/holdshort/vm/guest"
 )
 
-// Guest is one command on one kernel. The zero value of each field but Kernel
-// and Argv is usable.
-type Guest struct {
-	Kernel *Kernel
-	Argv   []string // the program by its path on the host; it has the same path in the guest
-	Env    []string // nil: PATH, HOME and nothing else
-	Dir    string   // working directory, taken along if TakeDir; default /
+// Command is one program to run in a guest.
+type Command struct {
+	Argv  []string      // the program by its path on the host; it has the same path in the guest
+	Env   []string      // nil: PATH, HOME and nothing else
+	Dir   string        // working directory; default /
+	Limit time.Duration // it is killed then, with all that it left; default: none
+}
 
-	TakeDir  bool     // copy Dir and what is below it into the guest
+// Guest is some commands, run one after the other, on one kernel. The zero
+// value of each field but Kernel and Commands is usable.
+type Guest struct {
+	Kernel   *Kernel
+	Commands []Command
+
+	TakeDir  bool     // copy the commands' directories and what is below them into the guest
 	Files    []File   // copied into the guest
 	Programs []string // copied with the libraries that they are linked to; a name without slash is looked up in PATH
 	Modules  []string // loaded before the command runs, beyond those that the record stream needs
@@ -33,13 +41,23 @@ type Guest struct {
 
 	BootLimit time.Duration // until init reports; default 2 minutes
 	Silence   time.Duration // between two signs of life; default 1 minute
-	TimeLimit time.Duration // for the command; default: none
+	TimeLimit time.Duration // for all commands; default: none
 
-	Stdout, Stderr io.Writer // of the command, as it is written; nil: dropped
-	Console        io.Writer // of the kernel and of init
+	Stdout, Stderr io.Writer             // of the commands, as it is written; nil: dropped
+	Console        io.Writer             // of the kernel and of init
+	Ended          func(i int, c Ending) // told when a command has ended; what it wrote has been passed on
+
+	Terminal bool   // the commands own this process's terminal; output is not told from the console
+	GDB      string // address where QEMU waits for a debugger, like tcp:localhost:1234
 
 	probe bool // boot, report, end
 }
+
+// guestPath is where programs are looked for in a guest.
+const guestPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// Ending says how a command ended.
+type Ending = guest.Ending
 
 // File is a file or directory of the host, copied into the guest.
 type File struct {
@@ -50,7 +68,7 @@ type File struct {
 // withDefaults is a copy of g in which everything is set.
 func (g *Guest) withDefaults() (*Guest, error) {
 	c := *g
-	if c.Kernel == nil || len(c.Argv) == 0 && !c.probe {
+	if c.Kernel == nil || len(c.Commands) == 0 && !c.probe {
 		return nil, fmt.Errorf("vm: a guest needs a kernel and a command")
 	}
 	if c.CPUs == 0 {
@@ -65,11 +83,18 @@ func (g *Guest) withDefaults() (*Guest, error) {
 	if c.Silence == 0 {
 		c.Silence = time.Minute
 	}
-	if c.Dir == "" {
-		c.Dir = "/"
-	}
-	if c.Env == nil {
-		c.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"}
+	c.Commands = slices.Clone(c.Commands)
+	for i := range c.Commands {
+		cmd := &c.Commands[i]
+		if len(cmd.Argv) == 0 {
+			return nil, fmt.Errorf("vm: command %d is empty", i)
+		}
+		if cmd.Dir == "" {
+			cmd.Dir = "/"
+		}
+		if cmd.Env == nil {
+			cmd.Env = []string{"PATH=" + guestPath, "HOME=/root"}
+		}
 	}
 	if c.Init == "" {
 		self, err := os.Executable()
@@ -114,12 +139,18 @@ func (g *Guest) fill(im *image) error {
 	if err := im.symlink("/sbin/modprobe", "/init"); err != nil {
 		return err
 	}
-	task := guest.Task{Argv: g.Argv, Env: g.Env, Dir: g.Dir, NoCgroup: g.NoCgroup}
+	if err := im.symlink("/usr/local/bin/holdshort", "/init"); err != nil {
+		return err
+	}
+	task := guest.Task{NoCgroup: g.NoCgroup, Terminal: g.Terminal}
+	for _, c := range g.Commands {
+		task.Commands = append(task.Commands, guest.Command{Argv: c.Argv, Env: c.Env, Dir: c.Dir, LimitMS: c.Limit.Milliseconds()})
+	}
 	if err := g.fillModules(im, &task); err != nil {
 		return err
 	}
-	if !g.probe {
-		if err := im.program(g.Argv[0], g.Argv[0]); err != nil {
+	for _, c := range g.Commands {
+		if err := im.program(c.Argv[0], c.Argv[0]); err != nil {
 			return err
 		}
 	}
@@ -137,13 +168,15 @@ func (g *Guest) fill(im *image) error {
 			return err
 		}
 	}
-	if g.TakeDir {
-		if err := im.tree(g.Dir, g.Dir); err != nil {
+	for _, c := range g.Commands {
+		if g.TakeDir {
+			if err := im.tree(c.Dir, c.Dir); err != nil {
+				return err
+			}
+		}
+		if err := im.dir(c.Dir, 0o755); err != nil {
 			return err
 		}
-	}
-	if err := im.dir(g.Dir, 0o755); err != nil {
-		return err
 	}
 	for name, text := range map[string]string{
 		"/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
@@ -215,4 +248,18 @@ func copyIn(im *image, f File) error {
 		return im.tree(to, f.Host)
 	}
 	return im.file(to, f.Host)
+}
+
+// Environ leaves out of an environment what names directories that a guest
+// does not have, and sets PATH and HOME to those of a guest.
+func Environ(env []string) []string {
+	var out []string
+	for _, kv := range env {
+		k, _, _ := strings.Cut(kv, "=")
+		if k == "TMPDIR" || strings.HasPrefix(k, "XDG_") || k == "PATH" || k == "HOME" {
+			continue
+		}
+		out = append(out, kv)
+	}
+	return append(out, "PATH="+guestPath, "HOME=/root")
 }

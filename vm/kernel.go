@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/holdshort/holdshort/vm/guest"
 	"golang.org/x/sys/unix"
 )
 
@@ -343,4 +344,42 @@ func OwnKernel(image, modules, arch string) (*Kernel, error) {
 		k.Release = filepath.Base(modules)
 	}
 	return k, nil
+}
+
+// Deficits compares what a guest reported with what its kernel was built to
+// offer, and names what is missing: then something other than the kernel (its
+// command line, init) decides what tests can see.
+func (k *Kernel) Deficits(g *guest.Greeting) []string {
+	if g == nil || k.Config == "" {
+		return nil
+	}
+	b, err := os.ReadFile(k.Config)
+	if err != nil {
+		return []string{"the kernel's configuration cannot be read: " + err.Error()}
+	}
+	var out []string
+	conf := string(b)
+	value := func(key string) string {
+		_, v, _ := strings.Cut("\n"+conf, "\n"+key+"=")
+		v, _, _ = strings.Cut(v, "\n")
+		return strings.Trim(v, "\"")
+	}
+	active := strings.Split(g.LSM, ",")
+	for l := range strings.SplitSeq(value("CONFIG_LSM"), ",") {
+		// the major modules exclude each other, integrity's are no names of their own everywhere
+		switch l {
+		case "landlock", "yama", "bpf":
+			option := map[string]string{"landlock": "CONFIG_SECURITY_LANDLOCK", "yama": "CONFIG_SECURITY_YAMA", "bpf": "CONFIG_BPF_LSM"}[l]
+			if value(option) == "y" && !slices.Contains(active, l) {
+				out = append(out, "LSM "+l+" is built in and on by default, and not active")
+			}
+		}
+	}
+	for option, controller := range map[string]string{"CONFIG_MEMCG": "memory", "CONFIG_CGROUP_PIDS": "pids", "CONFIG_CPUSETS": "cpuset", "CONFIG_CGROUP_SCHED": "cpu", "CONFIG_BLK_CGROUP": "io"} {
+		if value(option) == "y" && !slices.Contains(g.Controllers, controller) {
+			out = append(out, "cgroup controller "+controller+" is built in, and not enabled in /sys/fs/cgroup")
+		}
+	}
+	slices.Sort(out)
+	return out
 }

@@ -72,11 +72,19 @@ func (g *Guest) qemuArgs(accel Accel) []string {
 	// buffers; with -no-reboot the machine then ends.
 	cmdline := []string{"console=" + console, "quiet", "panic=1", "reboot=t", "oops=panic", "rdinit=/init", "random.trust_cpu=on"}
 	cmdline = append(cmdline, strings.Fields(g.Append)...)
+	serial := []string{"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"}
+	if g.Terminal { // with QEMU's own keys: Ctrl-A X ends it
+		serial = []string{"-chardev", "stdio,id=console,signal=off,mux=on", "-serial", "chardev:console", "-mon", "chardev=console"}
+	}
+	if g.GDB != "" {
+		args = append(args, "-gdb", g.GDB, "-S")
+		cmdline = append(cmdline, "nokaslr")
+	}
+	args = append(args, serial...)
 	return append(args,
 		"-accel", string(accel),
 		"-m", strconv.Itoa(g.MemoryMB), "-smp", strconv.Itoa(g.CPUs),
 		"-kernel", g.Kernel.Image, "-initrd", "/dev/fd/"+strconv.Itoa(fdInitrd), "-append", strings.Join(cmdline, " "),
-		"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
 		"-device", "virtio-serial-pci,id=vs",
 		"-chardev", "socket,id=records,fd="+strconv.Itoa(fdRecords),
 		"-device", "virtserialport,bus=vs.0,chardev=records,name="+guest.Port,

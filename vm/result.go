@@ -10,16 +10,15 @@ import (
 // End says how a guest ended.
 type End string
 
-// The ends of guests. Only [Exited] says anything about the command; with any
-// other, what it wrote until then has been passed on, and that is all.
+// The ends of guests. With any but [Exited], what the commands wrote until
+// then has been passed on, and those that had ended are in the result.
 const (
-	Exited    End = "exited"      // the command ended, its end record came, and the machine ended as init ends it
-	NotRun    End = "not-run"     // init could not start the command
+	Exited    End = "exited"      // every command ended, the last record came, and the machine ended as init ends it
 	Panicked  End = "panic"       // kernel panic
 	OutOfMem  End = "oom"         // the kernel ran out of memory with nothing left to kill
 	NoBoot    End = "no-boot"     // init never reported
 	Hung      End = "hang"        // no sign of life for too long
-	Overtime  End = "time-limit"  // alive, but the command took too long
+	Overtime  End = "time-limit"  // alive, but took too long
 	Blocked   End = "blocked"     // the host did not take the output
 	Garbled   End = "garbled"     // what came over the record stream were no records
 	Killed    End = "qemu-killed" // a signal ended QEMU
@@ -32,28 +31,39 @@ const (
 type Result struct {
 	End      End             `json:"end"`
 	Why      string          `json:"why,omitempty"` // in words, for every end but Exited
-	Exit     int             `json:"exit"`          // of the command
-	Signal   int             `json:"signal"`        // that killed the command; 0 if none
-	OOMKills int64           `json:"oom_kills"`     // in the guest, while the command ran
+	Commands []Ending        `json:"commands"`      // those that ended, in order
 	Guest    *guest.Greeting `json:"guest,omitempty"`
 	Warnings []string        `json:"warnings,omitempty"` // of init
 	Console  []string        `json:"console,omitempty"`  // the last lines
 	Accel    Accel           `json:"accel"`
-	ImageMS  int64           `json:"image_ms"`   // making the initial ramfs
-	BootMS   int64           `json:"boot_ms"`    // from QEMU's start to the first record
-	RunMS    int64           `json:"command_ms"` // the command, by the guest's clock
+	ImageMS  int64           `json:"image_ms"` // making the initial ramfs
+	BootMS   int64           `json:"boot_ms"`  // from QEMU's start to the first record
 	TotalMS  int64           `json:"total_ms"`
 }
 
-// Clean tells whether the command's own status is known.
+// Clean tells whether the status of every command is known.
 func (r *Result) Clean() bool { return r.End == Exited }
 
-// Status is the command's exit status as a shell gives it: 128+n for signal n.
+// Status is the exit status of the last command that ended as a shell gives
+// it: 128+n for signal n, 127 if it could not be started, 124 at its limit.
 func (r *Result) Status() int {
-	if r.Signal != 0 {
-		return 128 + r.Signal
+	if len(r.Commands) == 0 {
+		return 127
 	}
-	return r.Exit
+	return Status(r.Commands[len(r.Commands)-1])
+}
+
+// Status is the exit status of a command as a shell and timeout(1) give it.
+func Status(e Ending) int {
+	switch {
+	case !e.Started:
+		return 127
+	case e.TimedOut:
+		return 124
+	case e.Signal != 0:
+		return 128 + e.Signal
+	}
+	return e.Exit
 }
 
 // Error describes an end that is not clean, with the console's last lines. It

@@ -50,11 +50,11 @@ type session struct {
 	hello    atomic.Int64 // time of the first record
 
 	mu       sync.Mutex // of what follows, and of res while the stream is read
-	end      *guest.Ending
-	streamed error // why the record stream ended, if not by its end
+	last     bool       // the last record has come
+	streamed error      // why the record stream ended, if not by its end
 }
 
-// Run boots a guest, runs its command and returns how it ended. Output is
+// Run boots a guest, runs its commands and returns how it ended. Output is
 // passed on as it comes.
 //
 // An error means that no guest was started: no QEMU, a file that is not there.
@@ -90,10 +90,12 @@ func Run(ctx context.Context, spec *Guest) (*Result, error) {
 
 	cmd := exec.Command(qemu, g.qemuArgs(s.res.Accel)...)
 	cmd.ExtraFiles = []*os.File{initrd, theirs}
-	cmd.Stdout = s.con
-	cmd.Stderr = s.con
+	cmd.Stdout, cmd.Stderr = s.con, s.con
+	if g.Terminal {
+		cmd.Stdin = os.Stdin
+	}
 	cmd.WaitDelay = 5 * time.Second
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: !g.Terminal}
 	started, ended := make(chan error, 1), make(chan struct{})
 	go func() {
 		// The signal at a parent's death is one at the death of the thread
@@ -218,7 +220,7 @@ func (s *session) limits(now, boot time.Time, kill func(End, string, ...any)) {
 		if quiet > 5*time.Second {
 			kill(Hung, "no sign of life for %v at the time limit of %v", quiet.Round(time.Second), s.g.TimeLimit)
 		} else {
-			kill(Overtime, "the command was still running after %v", s.g.TimeLimit)
+			kill(Overtime, "a command was still running after %v", s.g.TimeLimit)
 		}
 	}
 }
@@ -267,11 +269,22 @@ func (s *session) control(k guest.Kind, p []byte) error {
 	case guest.Warn:
 		s.res.Warnings = append(s.res.Warnings, string(p))
 	case guest.End:
-		e := new(guest.Ending)
-		if err := json.Unmarshal(p, e); err != nil {
+		var e guest.Ending
+		if err := json.Unmarshal(p, &e); err != nil {
 			return err
 		}
-		s.end = e
+		if e.Index != len(s.res.Commands) || e.Index >= len(s.g.Commands) {
+			return fmt.Errorf("end of command %d where that of %d was due", e.Index, len(s.res.Commands))
+		}
+		s.res.Commands = append(s.res.Commands, e)
+		if s.g.Ended != nil {
+			s.g.Ended(e.Index, e)
+		}
+	case guest.Last:
+		if len(s.res.Commands) != len(s.g.Commands) {
+			return fmt.Errorf("the last record came after %d of %d commands", len(s.res.Commands), len(s.g.Commands))
+		}
+		s.last = true
 		return guest.NewWriter(s.records).Write(guest.Ack, nil)
 	}
 	return nil
@@ -294,9 +307,6 @@ func (s *session) judge(ps *os.ProcessState, stopped *stop) *Result {
 	r.Console = lines
 	r.TotalMS = time.Since(s.start).Milliseconds()
 	set := func(e End, format string, args ...any) { r.End, r.Why = e, fmt.Sprintf(format, args...) }
-	if s.end != nil {
-		r.Exit, r.Signal, r.OOMKills, r.RunMS = s.end.Exit, s.end.Signal, s.end.OOMKills, s.end.MS
-	}
 	ws, _ := ps.Sys().(syscall.WaitStatus)
 	byInit := ws.Exited() && ws.ExitStatus() == guest.ExitStatus
 	if s.g.Kernel.Arch != "amd64" { // no exit device: powered off, after the end record
@@ -319,12 +329,10 @@ func (s *session) judge(ps *os.ProcessState, stopped *stop) *Result {
 		set(QEMUError, "QEMU ended with status %d", ws.ExitStatus())
 	case s.hello.Load() == 0:
 		set(NoBoot, "the machine ended before init reported%s", s.lastWarning())
-	case s.end == nil:
-		set(Cut, "the machine ended without an end record%s", s.lastWarning())
+	case !s.last:
+		set(Cut, "the machine ended without a last record%s", s.lastWarning())
 	case !byInit:
-		set(Cut, "the end record came, but it was not init that ended the machine")
-	case !s.end.Started:
-		set(NotRun, "%s", s.end.Error)
+		set(Cut, "the last record came, but it was not init that ended the machine")
 	default:
 		r.End = Exited
 	}

@@ -23,6 +23,7 @@ type cli struct {
 	Run        runCmd        `cmd:"" help:"Start one workload through the checkpoint and show what held."`
 	Doctor     doctorCmd     `cmd:"" help:"Show what this kernel offers, which hooks are live, and what cannot be verified here."`
 	VM         vmCmd         `cmd:"" name:"vm" help:"Other kernels, in guests."`
+	Matrix     matrixCmd     `cmd:"" help:"Run the tests of a Go module on several kernels, and compare."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for bash, zsh or fish."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }

@@ -36,6 +36,12 @@ func testMain(m *testing.M) int {
 		return 1
 	}
 	binary = filepath.Join(dir, "holdshort")
+	if _, err := exec.LookPath("go"); err != nil { // in a guest of "holdshort vm exec", which has this very command
+		if b, lerr := exec.LookPath("holdshort"); lerr == nil {
+			binary = b
+			return m.Run()
+		}
+	}
 	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
 		return 1

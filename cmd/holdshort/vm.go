@@ -48,22 +48,11 @@ func (f *kernelFlags) guest(ctx context.Context, s *streams) (*vm.Guest, error) 
 	if f.Arch != runtime.GOARCH && f.Init == "" {
 		return nil, usage(fmt.Errorf("a guest of %s needs --init: build it with GOARCH=%s CGO_ENABLED=0 go build ./cmd/holdshort", f.Arch, f.Arch))
 	}
-	if strings.ContainsRune(f.Kernel, '/') {
-		k, err := vm.OwnKernel(f.Kernel, f.Tree, f.Arch)
-		if err != nil {
-			return nil, usage(err)
-		}
-		g.Kernel = k
-		return g, nil
-	}
-	if err := vm.CheckSeries(f.Kernel); err != nil {
-		return nil, usage(err)
-	}
 	c, err := vm.OpenCache(f.Cache)
 	if err != nil {
 		return nil, err
 	}
-	g.Kernel, err = c.Fetch(ctx, f.Kernel, &vm.FetchOptions{Arch: f.Arch, Log: tell(s.err)})
+	g.Kernel, err = findKernel(ctx, c, f.Kernel, f.Tree, f.Arch, tell(s.err))
 	return g, err
 }
 
@@ -119,6 +108,9 @@ func (c *vmExecCmd) Run(ctx context.Context, s *streams) error {
 	if !r.Clean() {
 		return fmt.Errorf("%s: %s", g.Kernel.Release, r.Error())
 	}
+	if e := r.Commands[0]; !e.Started {
+		return fmt.Errorf("guest: %s", e.Error)
+	}
 	if st := r.Status(); st != 0 {
 		return &exit{code: st}
 	}
@@ -133,12 +125,12 @@ func (c *vmExecCmd) command(g *vm.Guest, args []string) error {
 	if err != nil {
 		return err
 	}
-	g.Argv = append([]string{prog}, args[1:]...)
-	if g.Dir, err = os.Getwd(); err != nil {
+	dir, err := os.Getwd()
+	if err != nil {
 		return err
 	}
+	g.Commands = []vm.Command{{Argv: append([]string{prog}, args[1:]...), Dir: dir, Env: append(vm.Environ(os.Environ()), c.Env...)}}
 	g.TakeDir = !c.NoDir
-	g.Env = append(guestEnv(os.Environ()), c.Env...)
 	g.Programs = c.Tool
 	if !c.Bare {
 		g.Programs = append(g.Programs, vm.Userland()...)
@@ -151,19 +143,6 @@ func (c *vmExecCmd) command(g *vm.Guest, args []string) error {
 		g.Files = append(g.Files, vm.File{Host: host, Guest: inside})
 	}
 	return nil
-}
-
-// guestEnv leaves out what names directories that only this machine has.
-func guestEnv(env []string) []string {
-	var out []string
-	for _, kv := range env {
-		k, _, _ := strings.Cut(kv, "=")
-		if k == "TMPDIR" || strings.HasPrefix(k, "XDG_") || k == "PATH" || k == "HOME" {
-			continue
-		}
-		out = append(out, kv)
-	}
-	return append(out, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root")
 }
 
 type vmListCmd struct {

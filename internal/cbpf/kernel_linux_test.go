@@ -308,6 +308,9 @@ func TestKernelDivisionByZeroKillsTheThread(t *testing.T) {
 	if ret, err := Run(prog, &Data{NR: testNR}); ret != 0 || err != nil {
 		t.Fatalf("Run: %#x, %v", ret, err)
 	}
+	// The thread dies with its P: on a machine with one processor nobody else
+	// would be left to look.
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(max(2, runtime.NumCPU())))
 	tid := make(chan int)
 	go func() {
 		runtime.LockOSThread()

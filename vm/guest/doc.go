@@ -14,6 +14,7 @@
 //	  | Stdout, Stderr  bytes    |   as they are written
 //	  | Beat                     |   every second: the guest is alive
 //	  | Warn  text               |   what init could not do
-//	  | End  {exit, signal}  --> |   nothing follows
+//	  | End  {exit, signal}      |   a command ended; the next one's output follows
+//	  | Last                 --> |   nothing follows
 //	  | <-- Ack                  |   everything has arrived; only now may the machine end
 package guest

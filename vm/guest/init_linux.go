@@ -94,9 +94,16 @@ func (m *machine) live() error {
 		return err
 	}
 	stop := m.beat()
-	end := m.command()
+	for i := range m.task.Commands {
+		end := m.command(&m.task.Commands[i])
+		end.Index = i
+		if err := m.record(End, end); err != nil {
+			return err
+		}
+		sweep()
+	}
 	stop()
-	if err := m.record(End, end); err != nil {
+	if err := m.out.Write(Last, nil); err != nil {
 		return err
 	}
 	// The port's buffer is QEMU's only once the host has read it: to end the
@@ -113,7 +120,7 @@ func (m *machine) live() error {
 	case err := <-answer:
 		return err
 	case <-time.After(time.Minute):
-		return errors.New("the end record was not acknowledged in a minute")
+		return errors.New("the last record was not acknowledged in a minute")
 	}
 }
 

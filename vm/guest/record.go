@@ -21,8 +21,9 @@ const (
 	Stderr Kind = 3
 	Beat   Kind = 4 // empty
 	Warn   Kind = 5 // one line of text
-	End    Kind = 6 // JSON of Ending
-	Ack    Kind = 7 // from the host, in answer to End
+	End    Kind = 6 // JSON of Ending: of one command
+	Last   Kind = 7 // empty: nothing follows
+	Ack    Kind = 8 // from the host, in answer to Last
 )
 
 // MaxPayload is the largest payload of one record, in bytes. A longer one in
@@ -43,11 +44,13 @@ type Greeting struct {
 	UptimeMS    int64    `json:"uptime_ms"` // since boot, when the command is about to start
 }
 
-// Ending is the last record: how the command ended.
+// Ending says how a command ended. Output before it is that command's.
 type Ending struct {
+	Index    int    `json:"index"`           // of the command in the task
 	Started  bool   `json:"started"`         // whether there was a process at all
 	Exit     int    `json:"exit"`            // exit status, if Signal is 0
 	Signal   int    `json:"signal"`          // number of the signal that ended it
+	TimedOut bool   `json:"timed_out"`       // killed by init at its limit
 	Error    string `json:"error,omitempty"` // why it could not be started
 	MS       int64  `json:"ms"`              // from start to end
 	OOMKills int64  `json:"oom_kills"`       // of /proc/vmstat, while it ran

@@ -16,10 +16,17 @@ const ExitStatus = ExitByte*2 + 1
 
 // Task is what init is to do.
 type Task struct {
-	Argv     []string `json:"argv"`
-	Env      []string `json:"env"`
-	Dir      string   `json:"dir"`
-	Modules  []string `json:"modules,omitempty"`  // paths of modules to load, in this order, before anything else
-	Optional []string `json:"optional,omitempty"` // the same, but a failure is only worth a warning
-	NoCgroup bool     `json:"no_cgroup,omitempty"`
+	Commands []Command `json:"commands"`           // one after the other
+	Modules  []string  `json:"modules,omitempty"`  // paths of modules to load, in this order, before anything else
+	Optional []string  `json:"optional,omitempty"` // the same, but a failure is only worth a warning
+	NoCgroup bool      `json:"no_cgroup,omitempty"`
+	Terminal bool      `json:"terminal,omitempty"` // the commands own the console; nothing of their output is recorded
+}
+
+// Command is one program to run.
+type Command struct {
+	Argv    []string `json:"argv"`
+	Env     []string `json:"env"`
+	Dir     string   `json:"dir"`
+	LimitMS int64    `json:"limit_ms,omitempty"` // it and what it left are then killed; 0: no limit
 }

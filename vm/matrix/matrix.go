@@ -1,0 +1,130 @@
+package matrix
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/holdshort/holdshort/vm"
+)
+
+// Matrix is some jobs on some kernels.
+type Matrix struct {
+	Kernels []*vm.Kernel
+	Host    bool // a row for this machine's own kernel, without a guest
+	Arch    string
+	Jobs    []Job
+	Guest   vm.Guest      // what all guests have in common
+	Env     []string      // of all jobs
+	Limit   time.Duration // of one job
+	AtOnce  int           // guests; default 1
+	Log     func(string)  // told what has ended; may be called from several goroutines
+
+	logging sync.Mutex
+}
+
+// Report is the whole matrix.
+type Report struct {
+	Schema  int     `json:"schema"` // 1
+	Rows    []*Row  `json:"rows"`
+	Seconds float64 `json:"seconds"`
+
+	Never       []Unrun      `json:"never"`       // tests that ran on no kernel
+	Unexplained []string     `json:"unexplained"` // skipped without a reason
+	Differences []Difference `json:"differences"` // the same test, another outcome
+	Good        bool         `json:"good"`
+}
+
+// Unrun is a test that ran nowhere, with the reasons that it gave.
+type Unrun struct {
+	Test    string   `json:"test"`
+	Reasons []string `json:"reasons"`
+}
+
+// Difference is a test that passed on one kernel and failed on another. One
+// that was skipped is no difference: its reason names the missing feature.
+type Difference struct {
+	Test   string   `json:"test"`
+	Passed []string `json:"passed"` // kernels
+	Failed []string `json:"failed"`
+}
+
+func (m *Matrix) say(format string, args ...any) {
+	if m.Log == nil {
+		return
+	}
+	m.logging.Lock()
+	defer m.logging.Unlock()
+	m.Log(fmt.Sprintf(format, args...))
+}
+
+// Run runs the matrix. Rows are in the order of the kernels, the host's first.
+func (m *Matrix) Run(ctx context.Context) *Report {
+	start := time.Now()
+	rep := &Report{Schema: 1, Rows: make([]*Row, len(m.Kernels))}
+	slots := make(chan struct{}, max(1, m.AtOnce))
+	var wg sync.WaitGroup
+	for i, k := range m.Kernels {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			rep.Rows[i] = m.run(ctx, k)
+		})
+	}
+	wg.Wait()
+	if m.Host { // alone: its tests count what the whole machine has
+		rep.Rows = slices.Insert(rep.Rows, 0, m.runHost(ctx))
+	}
+	rep.compare()
+	rep.Seconds = time.Since(start).Seconds()
+	return rep
+}
+
+// compare fills in what only all rows together say.
+func (r *Report) compare() {
+	type seen struct {
+		passed, failed []string
+		reasons        map[string]bool
+	}
+	tests := map[string]*seen{}
+	unexplained := map[string]bool{}
+	r.Good = len(r.Rows) > 0
+	for _, row := range r.Rows {
+		if len(row.Faults) > 0 || row.Findings() > 0 || len(row.Deficits) > 0 || row.Count(Fail)+row.Count(Lost) > 0 {
+			r.Good = false
+		}
+		for i := range row.Tests {
+			t := &row.Tests[i]
+			s := tests[t.ID()]
+			if s == nil {
+				s = &seen{reasons: map[string]bool{}}
+				tests[t.ID()] = s
+			}
+			switch t.Outcome {
+			case Pass:
+				s.passed = append(s.passed, row.Kernel)
+			case Fail, Lost:
+				s.failed = append(s.failed, row.Kernel)
+			case Skip:
+				s.reasons[t.Why] = true
+				if t.Why == "" {
+					unexplained[t.ID()] = true
+				}
+			}
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(tests)) {
+		s := tests[id]
+		switch {
+		case len(s.passed) > 0 && len(s.failed) > 0:
+			r.Differences = append(r.Differences, Difference{id, s.passed, s.failed})
+		case len(s.passed) == 0 && len(s.failed) == 0:
+			r.Never = append(r.Never, Unrun{id, slices.Sorted(maps.Keys(s.reasons))})
+		}
+	}
+	r.Unexplained = slices.Sorted(maps.Keys(unexplained))
+	r.Good = r.Good && len(r.Never) == 0 && len(r.Unexplained) == 0
+}

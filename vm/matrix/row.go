@@ -1,0 +1,259 @@
+package matrix
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/holdshort/holdshort/vm"
+)
+
+// Host is the name of the row of this machine's own kernel.
+const Host = "host"
+
+// Ran is what became of a program that is no test.
+type Ran struct {
+	Name    string  `json:"name"`
+	Outcome Outcome `json:"outcome"` // Fail: an exit status other than 0; Lost: it never ended
+	Status  int     `json:"status"`
+	Last    string  `json:"last"`           // line of output
+	Tail    string  `json:"tail,omitempty"` // of what failed
+	Seconds float64 `json:"seconds"`
+}
+
+// Row is what one kernel said.
+type Row struct {
+	Kernel   string   `json:"kernel"`
+	Release  string   `json:"release"`
+	Arch     string   `json:"arch"`
+	Accel    vm.Accel `json:"accel,omitempty"`
+	LSM      string   `json:"lsm,omitempty"`
+	Tests    []Test   `json:"tests"`
+	Programs []Ran    `json:"programs,omitempty"`
+	Faults   []string `json:"faults,omitempty"`   // guests that did not end cleanly, with the console
+	Deficits []string `json:"deficits,omitempty"` // what the kernel has and the guest did not
+	Warnings []string `json:"warnings,omitempty"` // of init
+	Guests   int      `json:"guests"`             // more than one: some did not survive
+	BootMS   int64    `json:"boot_ms"`            // of the first
+	Seconds  float64  `json:"seconds"`
+}
+
+// Count is the number of tests with an outcome.
+func (r *Row) Count(o Outcome) (n int) {
+	for i := range r.Tests {
+		if r.Tests[i].Outcome == o {
+			n++
+		}
+	}
+	return n
+}
+
+// Findings counts the programs that did not end well.
+func (r *Row) Findings() (n int) {
+	for _, p := range r.Programs {
+		if p.Outcome != Pass {
+			n++
+		}
+	}
+	return n
+}
+
+// capture takes a guest's output, one command's at a time.
+type capture struct {
+	mu  sync.Mutex
+	out bytes.Buffer
+	err bytes.Buffer
+}
+
+// maxOutput is how much of one command's output is kept; a command that
+// prints more has lost its end.
+const maxOutput = 256 << 20
+
+func (c *capture) stream(to *bytes.Buffer) writer {
+	return func(p []byte) (int, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if to.Len() < maxOutput {
+			to.Write(p)
+		}
+		return len(p), nil
+	}
+}
+
+type writer func([]byte) (int, error)
+
+func (w writer) Write(p []byte) (int, error) { return w(p) }
+
+func (c *capture) take() (out, err []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out, err = bytes.Clone(c.out.Bytes()), bytes.Clone(c.err.Bytes())
+	c.out.Reset()
+	c.err.Reset()
+	return out, err
+}
+
+// run runs all jobs on one kernel. A guest that dies is replaced by another
+// for the jobs after the one that it died of.
+func (m *Matrix) run(ctx context.Context, k *vm.Kernel) *Row {
+	start := time.Now()
+	row := &Row{Kernel: k.Name, Release: k.Release, Arch: k.Arch}
+	defer func() { row.Seconds = time.Since(start).Seconds() }()
+	for next := 0; next < len(m.Jobs) && ctx.Err() == nil; {
+		jobs := m.Jobs[next:]
+		var c capture
+		g := m.Guest // a copy
+		g.Kernel, g.TakeDir = k, true
+		g.Stdout, g.Stderr = c.stream(&c.out), c.stream(&c.err)
+		g.Commands = nil
+		for i := range jobs {
+			g.Commands = append(g.Commands, jobs[i].command(m.Limit, m.Env))
+		}
+		done := 0
+		g.Ended = func(i int, e vm.Ending) {
+			out, errs := c.take()
+			m.record(ctx, row, &jobs[i], out, errs, &e)
+			done = i + 1
+		}
+		r, err := vm.Run(ctx, &g)
+		row.Guests++
+		if err != nil {
+			row.Faults = append(row.Faults, err.Error())
+			break
+		}
+		row.note(k, r)
+		if r.Clean() {
+			break
+		}
+		row.Faults = append(row.Faults, r.Error())
+		if r.Guest == nil { // it did not even boot: another would not either
+			break
+		}
+		if done < len(jobs) {
+			out, errs := c.take()
+			m.record(ctx, row, &jobs[done], out, errs, nil)
+			done++
+		}
+		next += done
+	}
+	m.fill(row)
+	return row
+}
+
+func (r *Row) note(k *vm.Kernel, res *vm.Result) {
+	r.Accel = res.Accel
+	if r.Guests == 1 {
+		r.BootMS = res.BootMS
+		r.Deficits = k.Deficits(res.Guest)
+		r.Warnings = res.Warnings
+		if res.Guest != nil {
+			r.Release, r.LSM = res.Guest.Release, res.Guest.LSM
+		}
+	}
+}
+
+// fill marks as lost what never was run, so that nothing looks complete.
+func (m *Matrix) fill(row *Row) {
+	seen := map[string]bool{}
+	for _, t := range row.Tests {
+		seen[t.Package] = true
+	}
+	for _, p := range row.Programs {
+		seen[p.Name] = true
+	}
+	for i := range m.Jobs {
+		if j := &m.Jobs[i]; !seen[j.Name] {
+			m.record(context.Background(), row, j, nil, []byte("never run"), nil)
+		}
+	}
+}
+
+// record takes what one job has printed; e is nil if it never ended.
+func (m *Matrix) record(ctx context.Context, row *Row, j *Job, out, errs []byte, e *vm.Ending) {
+	status, seconds := -1, 0.0
+	if e != nil {
+		status, seconds = vm.Status(*e), float64(e.MS)/1000
+		if e.Error != "" {
+			errs = append(errs, e.Error...)
+		}
+		if e.TimedOut {
+			errs = append(errs, fmt.Sprintf("killed at the limit of %v", m.Limit)...)
+		}
+	}
+	if j.Test {
+		tests, err := readTests(ctx, j.Name, append(out, errs...), status, e != nil && e.Started && !e.TimedOut && e.Signal == 0)
+		if err != nil {
+			row.Faults = append(row.Faults, err.Error())
+		}
+		if len(tests) == 0 {
+			tests = []Test{{Package: j.Name, Outcome: Pass, Why: "no tests"}}
+			if status != 0 {
+				tests[0].Outcome, tests[0].Why = Lost, lastLines(string(errs), 10)
+			}
+		}
+		row.Tests = append(row.Tests, tests...)
+		m.say("%s: %s: %s (%.0f s)", row.Kernel, j.Name, counts(tests), seconds)
+		return
+	}
+	p := Ran{Name: j.Name, Outcome: Pass, Status: status, Last: lastLines(string(out), 1), Seconds: seconds}
+	if e == nil {
+		p.Outcome = Lost
+	} else if status != 0 {
+		p.Outcome = Fail
+	}
+	if p.Outcome != Pass {
+		p.Tail = lastLines(string(out)+string(errs), 40)
+	}
+	row.Programs = append(row.Programs, p)
+	m.say("%s: %s: %s: %s (%.0f s)", row.Kernel, j.Name, p.Outcome, p.Last, seconds)
+}
+
+// runHost runs the jobs on this machine, without a guest.
+func (m *Matrix) runHost(ctx context.Context) *Row {
+	start := time.Now()
+	row := &Row{Kernel: Host, Release: hostRelease(), Arch: m.Arch}
+	for i := range m.Jobs {
+		if ctx.Err() != nil {
+			break
+		}
+		j := &m.Jobs[i]
+		jctx, cancel := context.WithTimeout(ctx, m.Limit)
+		cmd := exec.CommandContext(jctx, j.Argv[0], j.Argv[1:]...)
+		cmd.Dir, cmd.WaitDelay = j.Dir, 10*time.Second
+		var out, errs bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &errs
+		begun := time.Now()
+		err := cmd.Run()
+		e := &vm.Ending{Started: cmd.ProcessState != nil, MS: time.Since(begun).Milliseconds(), TimedOut: jctx.Err() != nil}
+		cancel()
+		if cmd.ProcessState != nil {
+			e.Exit = cmd.ProcessState.ExitCode() // -1 by a signal
+		} else if err != nil {
+			e.Error = err.Error()
+		}
+		m.record(ctx, row, j, out.Bytes(), errs.Bytes(), e)
+	}
+	m.fill(row)
+	row.Seconds = time.Since(start).Seconds()
+	return row
+}
+
+func hostRelease() string {
+	b, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	return strings.TrimSpace(string(b))
+}
+
+func counts(tests []Test) string {
+	r := Row{Tests: tests}
+	return fmt.Sprintf("%d passed, %d failed, %d skipped, %d lost", r.Count(Pass), r.Count(Fail), r.Count(Skip), r.Count(Lost))
+}
+
+func lastLines(s string, n int) string {
+	l := strings.Split(strings.TrimSpace(s), "\n")
+	return strings.Join(l[max(0, len(l)-n):], "\n")
+}
