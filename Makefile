@@ -28,6 +28,14 @@ race: ## the same under the race detector
 soak: ## N random, verified launches (default 10000): no finding, nothing left behind, no growth; FREEZE=1 with freeze mode
 	@scripts/soak.sh $(or $(N),10000) $(if $(FREEZE),-freeze) $(ARGS)
 
+matrix: build ## all tests and N verified random launches on every kernel of the catalogue; KERNELS=5.10,6.1 PKG=./probes
+	@scripts/deps.sh vm
+	@bin/holdshort matrix $(if $(KERNELS),--kernels $(KERNELS)) --json matrix.json --run './internal/cmd/soak -n $(or $(N),2000) -seed $(or $(SEED),1)' $(PKG)
+
+guest: build ## a short guest: the example module's own tests, and those of the agent, on another kernel; KERNEL=6.1
+	@scripts/deps.sh vm
+	@scripts/guest.sh $(KERNEL)
+
 bench: ## launch latency and throughput against a C floor, os/exec and container runtimes; ARGS=-short
 	@scripts/bench.sh $(ARGS)
 
@@ -61,6 +69,6 @@ install: build ## copy the binary to $(PREFIX)/bin
 	install -D -m 0755 bin/holdshort $(DESTDIR)$(PREFIX)/bin/holdshort
 
 clean: ## remove what was built
-	rm -rf bin coverage.out bench.json
+	rm -rf bin coverage.out bench.json matrix.json
 
 .PHONY: help build demo test suites examples race soak bench lint fmt generate docs verify-generated cover check install clean

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs what a kind of work needs and is missing: deps.sh [build|generate|test|bench|lint|all]...
+# Installs what a kind of work needs and is missing: deps.sh [build|generate|test|bench|lint|vm|all]...
 # Debian and Ubuntu with root only; elsewhere it says which packages to install and ends with 3.
 set -euo pipefail
 
-usage='usage: scripts/deps.sh [build|generate|test|bench|lint|all]...'
+usage='usage: scripts/deps.sh [build|generate|test|bench|lint|vm|all]...'
 export PATH="$PATH:/usr/sbin:/sbin:/usr/local/go/bin"
 
 # want COMMAND PACKAGE: the package is wanted because of the command it brings.
@@ -50,6 +50,11 @@ want_bench() {
 	want_cc
 	want_engines
 }
+want_vm() {
+	want_build
+	want qemu-system-x86_64 qemu-system-x86
+	want dpkg-deb dpkg # unpacks kernels, which apt-get fetches
+}
 want_lint() {
 	want shellcheck shellcheck
 }
@@ -57,8 +62,8 @@ want_lint() {
 [ $# -gt 0 ] || set -- build
 for kind in "$@"; do
 	case $kind in
-	build | generate | test | bench | lint) "want_$kind" ;;
-	all) want_test; want_bench; want_lint ;;
+	build | generate | test | bench | lint | vm) "want_$kind" ;;
+	all) want_test; want_bench; want_lint; want_vm ;;
 	*) echo "$usage" >&2; exit 64 ;;
 	esac
 done

@@ -27,7 +27,7 @@ type Guest struct {
 	Kernel   *Kernel
 	Commands []Command
 
-	TakeDir  bool     // copy the commands' directories and what is below them into the guest
+	TakeDir  bool     // copy the commands' directories and what is below them into the guest; never /
 	Files    []File   // copied into the guest
 	Programs []string // copied with the libraries that they are linked to; a name without slash is looked up in PATH
 	Modules  []string // loaded before the command runs, beyond those that the record stream needs
@@ -50,7 +50,8 @@ type Guest struct {
 	Terminal bool   // the commands own this process's terminal; output is not told from the console
 	GDB      string // address where QEMU waits for a debugger, like tcp:localhost:1234
 
-	probe bool // boot, report, end
+	probe bool           // boot, report, end
+	spoil func(*os.File) // of tests: what becomes of the initial ramfs
 }
 
 // guestPath is where programs are looked for in a guest.
@@ -121,7 +122,11 @@ func (g *Guest) build() (*os.File, error) {
 		im.f.Close()
 		return nil, fmt.Errorf("vm: initial ramfs: %w", err)
 	}
-	return im.finish()
+	f, err := im.finish()
+	if err == nil && g.spoil != nil {
+		g.spoil(f)
+	}
+	return f, err
 }
 
 func (g *Guest) fill(im *image) error {
@@ -169,7 +174,7 @@ func (g *Guest) fill(im *image) error {
 		}
 	}
 	for _, c := range g.Commands {
-		if g.TakeDir {
+		if g.TakeDir && c.Dir != "/" {
 			if err := im.tree(c.Dir, c.Dir); err != nil {
 				return err
 			}

@@ -58,6 +58,7 @@ func (c *Cache) Dir() string { return c.dir }
 type FetchOptions struct {
 	Arch   string       // default: this machine's
 	Update bool         // look for a newer package even if one is cached
+	Cached bool         // fail rather than touch the network
 	Log    func(string) // told before anything slow
 }
 
@@ -80,6 +81,9 @@ func (c *Cache) Fetch(ctx context.Context, name string, opts *FetchOptions) (*Ke
 	}
 	if k, err := c.cached(name, arch); err == nil && !opts.Update {
 		return k, nil
+	}
+	if opts.Cached {
+		return nil, fmt.Errorf("vm: kernel %s for %s is not in the cache; holdshort vm get --arch %s %s fetches it", name, arch, arch, name)
 	}
 	unlock, err := c.lock(name + "-" + arch)
 	if err != nil {

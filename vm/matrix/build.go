@@ -22,18 +22,20 @@ type Job struct {
 	Test bool   // prints what go test prints
 	Argv []string
 	Dir  string
+	Tree string // directory that must be there: the module's
 }
 
 // goPackage is what "go list -json" says.
 type goPackage struct {
 	ImportPath, Dir, Name     string
+	Module                    *struct{ Dir string }
 	TestGoFiles, XTestGoFiles []string
 }
 
 // Tests compiles the tests of the packages that match patterns, static, into
 // dir, for arch.
 func Tests(ctx context.Context, dir, arch string, limit time.Duration, run string, patterns ...string) ([]Job, error) {
-	out, err := goTool(ctx, arch, append([]string{"list", "-json=ImportPath,Dir,Name,TestGoFiles,XTestGoFiles"}, patterns...)...)
+	out, err := goTool(ctx, arch, append([]string{"list", "-json=ImportPath,Dir,Name,Module,TestGoFiles,XTestGoFiles"}, patterns...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -55,11 +57,15 @@ func Tests(ctx context.Context, dir, arch string, limit time.Duration, run strin
 		if _, err := os.Stat(bin); err != nil {
 			continue // nothing to test under this architecture
 		}
+		tree := p.Dir
+		if p.Module != nil {
+			tree = p.Module.Dir // tests read beyond their own directory
+		}
 		argv := []string{bin, "-test.v=test2json", "-test.count=1", "-test.timeout=" + limit.String()}
 		if run != "" {
 			argv = append(argv, "-test.run="+run)
 		}
-		jobs = append(jobs, Job{Name: p.ImportPath, Test: true, Argv: argv, Dir: p.Dir})
+		jobs = append(jobs, Job{Name: p.ImportPath, Test: true, Argv: argv, Dir: p.Dir, Tree: tree})
 	}
 	return jobs, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -108,11 +109,14 @@ func (m *Matrix) run(ctx context.Context, k *vm.Kernel) *Row {
 		jobs := m.Jobs[next:]
 		var c capture
 		g := m.Guest // a copy
-		g.Kernel, g.TakeDir = k, true
+		g.Kernel = k
 		g.Stdout, g.Stderr = c.stream(&c.out), c.stream(&c.err)
-		g.Commands = nil
+		g.Commands, g.Files = nil, slices.Clone(m.Guest.Files)
 		for i := range jobs {
 			g.Commands = append(g.Commands, jobs[i].command(m.Limit, m.Env))
+			if f := (vm.File{Host: jobs[i].Tree}); f.Host != "" && !slices.Contains(g.Files, f) {
+				g.Files = append(g.Files, f)
+			}
 		}
 		done := 0
 		g.Ended = func(i int, e vm.Ending) {
