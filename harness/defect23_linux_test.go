@@ -20,6 +20,9 @@ func TestDefect23_FirstInstructionIsProven(t *testing.T) {
 		}
 	}
 	want := []At{AtExec, AtReturn, AtFirst, AtExit}
+	if *frozenTables {
+		want = []At{AtExec, AtReturn, AtFrozen, AtFirst, AtExit}
+	}
 	if len(seen) != len(want) {
 		t.Fatalf("snapshots %v; want %v", seen, want)
 	}

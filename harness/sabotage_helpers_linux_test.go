@@ -2,6 +2,7 @@ package harness
 
 import (
 	"errors"
+	"flag"
 	"maps"
 	"os"
 	"os/exec"
@@ -21,7 +22,10 @@ import (
 
 // theRunner is one for all tables: to open one takes seconds. It ends with the
 // process.
-var theRunner = sync.OnceValues(func() (*Runner, error) { return NewRunner(bg, nil) })
+var theRunner = sync.OnceValues(func() (*Runner, error) { return NewRunner(bg, &RunnerOptions{Freeze: *frozenTables}) })
+
+// frozenTables lets the tables run in freeze mode: go test ./harness -run Sabotage -freeze.
+var frozenTables = flag.Bool("freeze", false, "plant the faults of the tables in frozen workloads")
 
 func shared(t testing.TB) *Runner {
 	t.Helper()
