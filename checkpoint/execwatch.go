@@ -13,6 +13,16 @@ import (
 // of the agent's: the agent may have thousands parked, and every child that it
 // clones gets a copy of its whole table of descriptors.
 
+// execPipes is how many workloads may have such a pipe: each of them takes two
+// descriptors here, and the rest of RLIMIT_NOFILE is for those that take one.
+func execPipes() int {
+	var l unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) != nil {
+		return 0
+	}
+	return int(min(l.Cur, 1<<20) * 9 / 20)
+}
+
 // execPipe makes the pipe; the child gets the end that execve closes.
 func (w *Workload) execPipe() error {
 	var fds [2]int

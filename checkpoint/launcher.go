@@ -15,6 +15,7 @@ import (
 type Launcher struct {
 	agent *agent.Agent
 	env   *environment
+	pipes int // of so many workloads at most the host has the exec pipe
 }
 
 // New starts an agent. Every workload inherits from it what its Config does
@@ -32,7 +33,7 @@ func New(ctx context.Context) (*Launcher, error) {
 	if err != nil {
 		return nil, fail(StageAgent, "", err)
 	}
-	return &Launcher{agent: a, env: env}, nil
+	return &Launcher{agent: a, env: env, pipes: execPipes()}, nil
 }
 
 func readEnvironment() (*environment, error) {

@@ -118,7 +118,8 @@ func (w *Workload) launch(list steps, execEvent bool) error {
 		w.unborn = 1 + clones(list)
 	}
 	parks := w.state == Spawning
-	if parks {
+	ours := parks && w.launcher.agent.Live() < w.launcher.pipes
+	if ours {
 		if err := w.execPipe(); err != nil {
 			p.close()
 			return errors.Join(err, removeCgroups(p.made))
@@ -126,7 +127,7 @@ func (w *Workload) launch(list steps, execEvent bool) error {
 	}
 	spec := &agent.Spec{
 		CloneFlags: p.cloneFlags, CgroupFD: p.cgroupFD, FDs: p.fds, AgentOps: p.agent.steps, Ops: list, Cleanup: p.cleanup(),
-		ExecEvent: execEvent && !parks, NoSpawned: !execEvent, Hold: parks, Orphan: p.opts.orphan(),
+		ExecEvent: execEvent && !ours, NoSpawned: !execEvent, Hold: parks, Orphan: p.opts.orphan(),
 	}
 	w.mu.Lock() // the first event must find launched
 	l, err := w.launcher.agent.Launch(spec, w.onEvent)
