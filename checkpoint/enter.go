@@ -128,7 +128,8 @@ func (t *target) close() {
 
 func (t *target) pin(pid int, pidfd *os.File) error {
 	t.name = "pid " + strconv.Itoa(pid)
-	fd, err := -1, error(nil)
+	var fd int
+	var err error
 	switch {
 	case pidfd != nil:
 		t.name = "pidfd"

@@ -245,3 +245,18 @@ func TestParity_Capabilities(t *testing.T) {
 		t.Errorf("after the end: %v; want ErrEnded", err)
 	}
 }
+
+func TestParity_MapsAreGivenAtBirth(t *testing.T) {
+	l := newLauncher(t)
+	w := spawn(t, l, Config{}, nil)
+	for name, patch := range map[string]Config{
+		"uid map": {UIDMap: rootMap()}, "gid map": {GIDMap: rootMap()}, "setgroups": {DenySetgroups: true}, "init": {Init: true},
+	} {
+		if err := w.Apply(bg, &patch); !errors.Is(err, ErrBirth) {
+			t.Errorf("%s: %v; want ErrBirth", name, err)
+		}
+	}
+	if err := w.Abort(bg); err != nil {
+		t.Error(err)
+	}
+}

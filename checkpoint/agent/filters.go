@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"unsafe"
@@ -52,7 +53,7 @@ func ReadFilters(pid int, alive func() error) ([]Filter, error) {
 	var all []Filter
 	for i := 0; ; i++ { // index 0 is the last one that was loaded
 		n, err := getFilter(pid, i, nil)
-		if err == unix.ENOENT {
+		if errors.Is(err, unix.ENOENT) {
 			break
 		}
 		if err != nil {
