@@ -40,8 +40,14 @@ func hostDevice(t *testing.T, name string) {
 			t.Fatal(err)
 		}
 	}
-	if err := netlink.LinkSetUp(l); err != nil {
-		t.Fatal(err)
+	for _, n := range []string{name, name + "p"} { // what sits on either can only be up if it is
+		l, err := netlink.LinkByName(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := netlink.LinkSetUp(l); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
