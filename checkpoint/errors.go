@@ -144,6 +144,8 @@ func hint(stage Stage, object string, errno unix.Errno) string {
 		return "the target is missing, and the child has no id that a file could belong to: map user and group 0, or make the target beforehand"
 	case (stage == StageMounts || stage == StageDevices) && errno == unix.EROFS:
 		return "the target is missing on a read-only file system: make it beforehand"
+	case stage == StageMounts && errno == unix.EPERM:
+		return "needs CAP_SYS_ADMIN in the mount namespace's user namespace; what a mount has from outside of it (ro, nodev, …, the access time) is locked there"
 	case stage == StageMounts && errno == unix.ELOOP:
 		return "a symbolic link that dangles, or one of /proc"
 	case stage == StageMounts && errno == unix.EAGAIN:

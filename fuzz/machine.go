@@ -1,6 +1,7 @@
 package fuzz
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -28,8 +29,13 @@ type Machine struct {
 
 	UserNS bool // a user namespace can be made
 	TimeNS bool // and one of time
-	Dummy  bool // network devices of these kinds can be made
-	Veth   bool
+	// SetAttr: attributes of mounts can be changed without a remount (since
+	// Linux 5.12), also those below; Mknod: device nodes can be made; IDMapped:
+	// owners can be mapped by a mount of the directory's file system.
+	SetAttr, Mknod, IDMapped bool
+
+	Dummy bool // network devices of these kinds can be made
+	Veth  bool
 	// Links are the other kinds that can.
 	Links        map[string]bool
 	RoutingRules bool // and rules for choosing a routing table
@@ -103,6 +109,7 @@ func Detect(dir string) (*Machine, error) {
 	m.LandlockABI = landlockABI()
 	m.WaitKillable = checkpoint.HaveFilterFlag(policies.FlagWaitKillable) == nil
 	m.UserNS = m.Root && positive("/proc/sys/user/max_user_namespaces")
+	m.mounts()
 	_, err = os.Stat("/proc/self/ns/time")
 	m.TimeNS = err == nil
 	m.Speculation = speculations()
@@ -129,6 +136,35 @@ func onThread(f func() error) error {
 		done <- f()
 	}()
 	return <-done
+}
+
+// mounts finds out what the kernel can do for mounts.
+func (m *Machine) mounts() {
+	m.SetAttr = m.Root && unix.MountSetattr(-1, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NOSYMFOLLOW}) == unix.EBADF
+	node := filepath.Join(m.Dir, "node")
+	m.Mknod = m.Root && unix.Mknod(node, unix.S_IFCHR|0o600, int(unix.Mkdev(1, 3))) == nil
+	_ = os.Remove(node)
+	m.IDMapped = m.SetAttr && m.UserNS && idMapped(m.Dir)
+}
+
+// idMapped reports whether the directory's file system takes id maps, by a
+// launch that ends before its program.
+func idMapped(dir string) bool {
+	ctx := context.Background()
+	l, err := checkpoint.New(ctx)
+	if err != nil {
+		return false
+	}
+	defer l.Close()
+	ids := []checkpoint.IDMap{{Outside: 1, Count: 1}}
+	w, err := l.Spawn(ctx, &checkpoint.Config{
+		Args: []string{"-"}, Namespaces: []checkpoint.Namespace{{Kind: checkpoint.Mnt}},
+		Mounts: []checkpoint.Mount{{Source: dir + "/share", Target: dir + "/point/d", Options: []string{"bind", "idmap"}, UIDMap: ids, GIDMap: ids}},
+	}, nil)
+	if err != nil {
+		return false
+	}
+	return w.Abort(ctx) == nil
 }
 
 // makeLink tries to make a device, in a network namespace that is then gone.
@@ -201,7 +237,7 @@ func Prepare(dir string) error {
 	}
 	for _, d := range []string{
 		"", "work", "share", "point", "point/a", "point/b", "point/c", "point/d",
-		"root", "root/proc", "root/work", "root/point", "root/point/a", "root/point/b", "root/point/c", "root/point/d",
+		"point/masked", "root", "root/point/masked", "root/dev", "root/proc", "root/work", "root/point", "root/point/a", "root/point/b", "root/point/c", "root/point/d",
 	} {
 		path := filepath.Join(dir, d)
 		if err := os.MkdirAll(path, 0o755); err != nil {
@@ -220,6 +256,8 @@ func Prepare(dir string) error {
 		{"root/workload", image, 0o755},
 		{"share/file", []byte("shared\n"), 0o644},
 		{"point/file", nil, 0o644},
+		{"point/secret", []byte("secret\n"), 0o644},
+		{"root/point/secret", []byte("secret\n"), 0o644},
 		{"root/point/file", nil, 0o644},
 	} {
 		path := filepath.Join(dir, f.name)

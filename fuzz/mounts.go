@@ -1,6 +1,7 @@
 package fuzz
 
 import (
+	"os"
 	"slices"
 	"strconv"
 
@@ -68,6 +69,18 @@ var mounts = []dimension{
 		draw: func(d *drawer) {
 			bind := func(source, target string) {
 				o := append([]string{pick(d, "bind", "rbind")}, d.options("ro", "nosuid", "nodev", "noexec")...)
+				if d.m.SetAttr && d.chance(30) {
+					o = append(o, "nosymfollow")
+				}
+				if !d.on["ns user"] { // where the access time is locked
+					o = append(o, d.options("noatime")...)
+				}
+				if d.m.SetAttr && d.chance(30) {
+					o = append(o, d.options("rro", "rnosuid", "rnodev", "rnoexec")...)
+				}
+				if d.m.SetAttr && d.chance(30) {
+					o = append(o, pick(d, "private", "rprivate", "slave", "rslave"))
+				}
 				d.mount(specs.Mount{Source: d.m.Dir + "/" + source, Destination: d.point(target), Type: pick(d, "", "bind", "none"), Options: o})
 			}
 			bind("share", "b")
@@ -80,12 +93,89 @@ var mounts = []dimension{
 		}),
 	},
 	{
+		name: "own dev", needs: []string{"root"},
+		draw: func(d *drawer) {
+			if !d.makesFiles() {
+				return // and so nothing could be put there
+			}
+			o := append([]string{"mode=" + pick(d, "755", "0711")}, d.options("nosuid", "strictatime", "noexec", "ro")...)
+			d.mount(specs.Mount{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: o})
+			if d.chance(40) {
+				d.mount(specs.Mount{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"mode=1777", "nosuid"}})
+			}
+		},
+		can: func(m *Machine) bool { return m.Mknod },
+		has: hasMount(func(m *specs.Mount) bool { return m.Destination == "/dev" }),
+	},
+	{
+		name: "devices", needs: []string{"own dev"},
+		draw: func(d *drawer) {
+			if !d.makesFiles() {
+				return
+			}
+			mode := os.FileMode(pick(d, 0o600, 0o644, 0o666, 0o20))
+			for _, x := range some(d, 50, []specs.LinuxDevice{
+				{Path: "/dev/mine", Type: "c", Major: 1, Minor: int64(pick(d, 3, 5, 7, 8, 9))},
+				{Path: "/dev/below/loop", Type: "b", Major: 7, Minor: int64(d.in(0, 7))},
+				{Path: "/dev/fifo", Type: "p"},
+			}) {
+				if d.on["ns user"] && x.Type != "p" {
+					continue // the host has none of that name
+				}
+				if d.chance(60) {
+					x.FileMode = &mode
+				}
+				d.r.Spec.Linux.Devices = append(d.r.Spec.Linux.Devices, x)
+			}
+		},
+		has: func(r *request.Request) bool { return len(r.Linux().Devices) > 0 },
+	},
+	{
+		name: "masked paths", needs: []string{"ns mnt"},
+		draw: func(d *drawer) {
+			d.r.Spec.Linux.MaskedPaths = some(d, 50, []string{d.point("masked"), d.point("secret"), "/absent/from/here"})
+		},
+		has: func(r *request.Request) bool { return len(r.Linux().MaskedPaths) > 0 },
+	},
+	{
+		name: "read-only paths", needs: []string{"ns mnt"},
+		draw: func(d *drawer) {
+			d.r.Spec.Linux.ReadonlyPaths = some(d, 50, []string{d.point("a"), d.point("b"), d.point("file"), "/absent/from/here"})
+		},
+		// Before Linux 5.12 the mounts below stay as they are.
+		can: func(m *Machine) bool { return m.SetAttr },
+		has: func(r *request.Request) bool { return len(r.Linux().ReadonlyPaths) > 0 },
+	},
+	{
+		name: "id-mapped mount", needs: []string{"ns mnt"},
+		draw: func(d *drawer) {
+			ids := []specs.LinuxIDMapping{{HostID: uint32(d.in(1, 100000)), Size: 1}} // of one id every kernel shows what becomes of it
+			d.mount(specs.Mount{
+				Source: d.m.Dir + "/share", Destination: d.point("d"), Options: append([]string{"bind", pick(d, "idmap", "ridmap")}, d.options("ro", "nosuid")...),
+				UIDMappings: ids, GIDMappings: ids,
+			})
+		},
+		can: func(m *Machine) bool { return m.IDMapped },
+		has: hasMount(func(m *specs.Mount) bool { return len(m.UIDMappings) > 0 }),
+	},
+	{
+		name: "cgroup mount", needs: []string{"ns mnt", "ns cgroup"},
+		draw: func(d *drawer) {
+			if !d.makesFiles() {
+				return // the directories of version 1
+			}
+			d.mount(specs.Mount{Destination: d.point("c"), Type: "cgroup", Source: "cgroup", Options: d.options("ro", "nosuid", "nodev", "noexec")})
+		},
+		can: func(m *Machine) bool { return m.CgroupV2 != "" || len(m.CgroupV1) > 0 },
+		has: hasMount(func(m *specs.Mount) bool { return m.Type == "cgroup" }),
+	},
+	{
 		name: "propagation", needs: []string{"ns mnt"},
 		draw: func(d *drawer) {
 			words := []string{"private", "slave"}
 			// A root cannot be changed in a tree that is shared, nor bound from one that is unbindable,
 			// and what is mounted on a shared tree may come to light elsewhere.
-			if d.r.Spec.Root == nil && len(d.r.Spec.Mounts) == 0 {
+			if l := d.r.Spec.Linux; d.r.Spec.Root == nil && len(d.r.Spec.Mounts)+len(l.MaskedPaths)+len(l.ReadonlyPaths) == 0 {
 				words = append(words, "shared", "unbindable")
 			}
 			d.r.Spec.Linux.RootfsPropagation = pick(d, "", "r") + pick(d, words...)

@@ -214,7 +214,7 @@ func TestJudge_FindingsOutweighDoubt(t *testing.T) {
 
 func TestJudge_Beyond(t *testing.T) {
 	req := parse(t, `{"ociVersion":"1.3.0","process":{"user":{"uid":0,"gid":0},"args":["true"],"cwd":"/"},
-		"linux":{"namespaces":[{"type":"mount"}],"sysctl":{"kernel.shmmax":"1"}},"mounts":[{"destination":"/tmp","type":"tmpfs"}]}`)
+		"linux":{"namespaces":[{"type":"mount"},{"type":"ipc"}],"sysctl":{"kernel.shmmax":"1"}},"mounts":[{"destination":"/tmp","type":"tmpfs"}]}`)
 	e := oracle.Expect(req, sample.Caller(), features).With(facts())
 	propagation := Evidence{Field: "mounts.propagation", Known: true, Holds: true}
 	judge := func(ev ...Evidence) *Result { return Judge(e, seen(e.Sample()), append(ev, propagation), 0) }
