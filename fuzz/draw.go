@@ -23,7 +23,7 @@ type dimension struct {
 }
 
 // dimensions are drawn in this order: later ones look at what is there.
-var dimensions = slices.Concat(namespaces, identity, cgroups, network, moreSysctls, moreNetwork, packetFilter, mounts, scheduling, process, tuning, landlock, filters)
+var dimensions = slices.Concat(namespaces, identity, cgroups, devices, network, moreSysctls, moreNetwork, packetFilter, mounts, scheduling, process, tuning, landlock, filters)
 
 // Dimensions lists the names of all that can be drawn on the machine.
 func Dimensions(m *Machine) []string {

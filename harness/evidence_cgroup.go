@@ -147,7 +147,7 @@ func sameNumber(file, want, got string) bool {
 	}
 	unit := uint64(1)
 	switch {
-	case strings.HasPrefix(file, "memory."):
+	case strings.HasPrefix(file, "memory.") && isSize(file):
 		unit = uint64(os.Getpagesize())
 	case strings.HasPrefix(file, "hugetlb."):
 		size, _, _ := strings.Cut(strings.TrimPrefix(file, "hugetlb."), ".")
@@ -156,6 +156,16 @@ func sameNumber(file, want, got string) bool {
 	// Version 1 shows the largest number of pages where there is no limit.
 	const noLimit = 1<<63 - 1<<21
 	return a == b || a/unit*unit == b || a == unlimited && b >= noLimit
+}
+
+// isSize tells a limit in bytes from a switch such as memory.oom.group.
+func isSize(file string) bool {
+	for _, end := range []string{".max", ".high", ".low", ".min", "_in_bytes", ".tmpfs"} {
+		if strings.HasSuffix(file, end) {
+			return true
+		}
+	}
+	return false
 }
 
 const (

@@ -15,6 +15,10 @@ func TestSameLimit(t *testing.T) {
 		{"memory.max", "max", "max", true},
 		{"memory.limit_in_bytes", "-1", "9223372036854771712", true},
 		{"memory.limit_in_bytes", "4096", "9223372036854771712", false},
+		{"memory.oom.group", "1", "0", false}, // a switch
+		{"memory.oom.group", "0", "0", true},
+		{"memory.swappiness", "7", "0", false},
+		{"memory.max", "100", "0", true},    // a size
 		{"pids.max", "8191", "4096", false}, // not rounded
 		{"pids.max", "44", "44", true},
 		{"pids.max", "44", "max", false},

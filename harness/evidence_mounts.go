@@ -227,7 +227,7 @@ func (h *held) mountData(want string, m *mountinfo.Info) (bool, error) {
 		if strings.HasSuffix(value, "%") {
 			break
 		}
-		return found && sameNumber("memory.", strings.ToLower(value), got), nil
+		return found && sameNumber("memory.tmpfs", strings.ToLower(value), got), nil
 	case "mode", "ptmxmode":
 		n, err := strconv.ParseUint(value, 8, 32)
 		if err != nil {

@@ -150,6 +150,7 @@ func TestSabotageRlimits(t *testing.T) {
 			}), want: want(oracle.Leaked)},
 		)
 	}
+	rows = append(rows, raisedRlimits()...)
 	slices.SortFunc(rows, func(a, b sabotage) int {
 		if a.name < b.name {
 			return -1
