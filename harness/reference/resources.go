@@ -1,7 +1,5 @@
 package reference
 
-const needsRaise = "0 nearly everywhere, and to raise it needs CAP_SYS_RESOURCE"
-
 var resources = []Constraint{
 	{Config: []string{"Cgroup.V2", "Cgroup.Create"}, Key: "linux.cgroupsPath, holdshort.cgroup.v2", Call: "clone3 CLONE_INTO_CGROUP", Since: "5.7", Proof: []string{"cgroup.v2"}},
 	{Config: []string{"Cgroup.V1"}, Key: "holdshort.cgroup.v1", Call: "write cgroup.procs", Proof: []string{"cgroup.v1"}},
@@ -15,7 +13,6 @@ var resources = []Constraint{
 	{Config: []string{"Cgroup.Delegate"}, Key: "holdshort.cgroup.delegate", Call: "chown of the directory and of what /sys/kernel/cgroup/delegate names", Proof: []string{"holdshort.cgroup.delegate"}},
 	{
 		Config: []string{"Rlimits"}, Key: "process.rlimits", Call: "prlimit64", Proof: []string{"rlimits."},
-		Except: map[string]string{"rlimits.nice": needsRaise, "rlimits.rtprio": needsRaise},
 	},
 	{Config: []string{"OOMScoreAdj"}, Key: "process.oomScoreAdj", Call: "write /proc/self/oom_score_adj", Proof: []string{"oom.score_adj"}},
 	{Config: []string{"Nice"}, Key: "holdshort.nice", Call: "setpriority", Proof: []string{"sched.nice"}},
@@ -23,7 +20,7 @@ var resources = []Constraint{
 	{Config: []string{"Uclamp"}, Key: "holdshort.uclamp", Call: "sched_setattr SCHED_FLAG_UTIL_CLAMP", Since: "5.3, CONFIG_UCLAMP_TASK", Proof: []string{"sched.uclamp_min", "sched.uclamp_max", "holdshort.uclamp"}, Untested: "no kernel at hand has it"},
 	{Config: []string{"AutogroupNice"}, Key: "holdshort.autogroupNice", Call: "write /proc/PID/autogroup, by the host", Proof: []string{"sched.autogroup_nice", "holdshort.autogroupNice"}},
 	{Config: []string{"CoreSched"}, Key: "holdshort.coreSched", Call: "prctl PR_SCHED_CORE", Since: "5.14, CONFIG_SCHED_CORE", Proof: []string{"sched.core_cookie"}, Untested: "no machine at hand has it: it needs simultaneous multithreading"},
-	{Config: []string{"IOFlusher"}, Key: "holdshort.ioFlusher", Call: "prctl PR_SET_IO_FLUSHER", Proof: []string{"process.io_flusher", "holdshort.ioFlusher"}, Untested: "needs CAP_SYS_RESOURCE"},
+	{Config: []string{"IOFlusher"}, Key: "holdshort.ioFlusher", Call: "prctl PR_SET_IO_FLUSHER", Proof: []string{"process.io_flusher", "holdshort.ioFlusher"}, Except: map[string]string{"process.io_flusher": "needs CAP_SYS_RESOURCE; caught by the other proof where that is held"}},
 	{Config: []string{"Memory.Policy"}, Key: "linux.memoryPolicy", Call: "set_mempolicy", Proof: []string{"memory.policy", "memory.nodes", "linux.memoryPolicy"}},
 	{Config: []string{"Memory.THPDisable"}, Key: "holdshort.memory.thpDisable", Call: "prctl PR_SET_THP_DISABLE", Proof: []string{"memory.thp_disabled", "holdshort.memory.thpDisable"}},
 	{Config: []string{"Memory.Merge"}, Key: "holdshort.memory.merge", Call: "prctl PR_SET_MEMORY_MERGE", Since: "6.4; over execve 6.7", Proof: []string{"memory.merge_any", "holdshort.memory.merge"}},
