@@ -17,6 +17,7 @@ type process struct {
 	parent key  // its creator
 	// midwife: created a sibling (CLONE_PARENT), which is the one to be taken.
 	midwife bool
+	beside  *process // the newest of those siblings
 
 	exec       *body // the body at the last exec, which has the filters' instructions
 	pending    map[At]bool
@@ -154,8 +155,18 @@ func (p *process) bornBeside(creator key) {
 	}
 	p.rec.Caller = c.rec.Caller
 	p.rec.Lost = max(p.rec.Lost, c.rec.Lost)
-	if c.midwife = true; c.rec.Ended {
-		c.drop()
+	c.attend()
+	// Of several siblings (an init, and what runs under it) the last is meant.
+	if c.beside != nil {
+		c.beside.attend()
+	}
+	c.beside = p
+}
+
+// attend marks a process that nobody will ask for.
+func (p *process) attend() {
+	if p.midwife = true; p.rec.Ended {
+		p.drop()
 	}
 }
 
