@@ -20,8 +20,8 @@ type aptRoot struct {
 }
 
 // openAPT makes the state of one suite below dir. It does not touch the network.
-func openAPT(dir, suite, arch string) (*aptRoot, error) {
-	sources, err := readSources("/etc/apt")
+func openAPT(etc, dir, suite, arch string) (*aptRoot, error) {
+	sources, err := readSources(etc)
 	if err != nil {
 		return nil, err
 	}

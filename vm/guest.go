@@ -30,6 +30,7 @@ type Guest struct {
 	TakeDir  bool     // copy the commands' directories and what is below them into the guest; never /
 	Files    []File   // copied into the guest
 	Programs []string // copied with the libraries that they are linked to; a name without slash is looked up in PATH
+	BusyBox  string   // a static busybox, installed under all its names that Programs left free
 	Modules  []string // loaded before the command runs, beyond those that the record stream needs
 
 	CPUs     int    // default 1
@@ -155,6 +156,9 @@ func (g *Guest) fill(im *image) error {
 		return err
 	}
 	for _, c := range g.Commands {
+		if im.has(c.Argv[0]) { // holdshort itself
+			continue
+		}
 		if err := im.program(c.Argv[0], c.Argv[0]); err != nil {
 			return err
 		}
@@ -170,6 +174,11 @@ func (g *Guest) fill(im *image) error {
 			return err
 		}
 		if err := im.program(path, path); err != nil {
+			return err
+		}
+	}
+	if g.BusyBox != "" {
+		if err := im.busybox(g.BusyBox); err != nil {
 			return err
 		}
 	}

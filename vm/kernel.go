@@ -33,6 +33,7 @@ type Kernel struct {
 // Cache keeps fetched kernels, each under the hash of its packages.
 type Cache struct {
 	dir string
+	etc string // where apt is configured
 }
 
 // OpenCache opens the cache in dir; the default is holdshort in the user's
@@ -48,7 +49,7 @@ func OpenCache(dir string) (*Cache, error) {
 	if err := os.MkdirAll(filepath.Join(dir, "kernels"), 0o755); err != nil {
 		return nil, err
 	}
-	return &Cache{dir: dir}, nil
+	return &Cache{dir: dir, etc: "/etc/apt"}, nil
 }
 
 // Dir is the directory of the cache.
@@ -164,7 +165,7 @@ func (c *Cache) fetchFrom(ctx context.Context, name, suite, arch string, say fun
 		return nil, err
 	}
 	defer unlock()
-	a, err := openAPT(filepath.Join(c.dir, "apt"), suite, arch)
+	a, err := openAPT(c.etc, filepath.Join(c.dir, "apt"), suite, arch)
 	if err != nil {
 		return nil, err
 	}

@@ -64,10 +64,7 @@ func (c *matrixCmd) Run(ctx context.Context, s *streams) error {
 	if err != nil {
 		return err
 	}
-	rep := m.Run(ctx)
-	if err := ctx.Err(); err != nil {
-		return err
-	}
+	rep := m.Run(ctx) // an interrupt ends the guests; what they said until then is reported
 	if c.JSON != "" {
 		b, err := json.MarshalIndent(rep, "", "\t")
 		if err != nil {
@@ -140,6 +137,8 @@ func (c *matrixCmd) matrix(ctx context.Context, s *streams, dir string) (*matrix
 	m.Guest = vm.Guest{CPUs: c.CPUs, MemoryMB: c.Memory, Append: c.Append, Init: c.Init, Programs: c.Tool}
 	if c.Arch == runtime.GOARCH { // this machine's programs run there
 		m.Guest.Programs = append(m.Guest.Programs, vm.Userland()...)
+	} else if m.Guest.BusyBox, err = cache.BusyBox(ctx, c.Arch, log); err != nil {
+		return nil, err
 	}
 	if c.Console {
 		m.Guest.Console = s.err

@@ -98,6 +98,9 @@ func (c *vmExecCmd) Run(ctx context.Context, s *streams) error {
 	if err := c.command(g, args); err != nil {
 		return usage(err)
 	}
+	if err := c.userland(ctx, s, g); err != nil {
+		return err
+	}
 	r, err := vm.Run(ctx, g)
 	if err != nil {
 		return err
@@ -119,8 +122,8 @@ func (c *vmExecCmd) Run(ctx context.Context, s *streams) error {
 
 func (c *vmExecCmd) command(g *vm.Guest, args []string) error {
 	prog, err := vm.LookPath(args[0])
-	if err != nil && args[0] == "holdshort" {
-		prog, err = os.Executable()
+	if args[0] == "holdshort" { // init is this command
+		prog, err = "/usr/local/bin/holdshort", nil
 	}
 	if err != nil {
 		return err
@@ -132,15 +135,31 @@ func (c *vmExecCmd) command(g *vm.Guest, args []string) error {
 	g.Commands = []vm.Command{{Argv: append([]string{prog}, args[1:]...), Dir: dir, Env: append(vm.Environ(os.Environ()), c.Env...)}}
 	g.TakeDir = !c.NoDir
 	g.Programs = c.Tool
-	if !c.Bare {
-		g.Programs = append(g.Programs, vm.Userland()...)
-	}
 	for _, f := range c.File {
 		host, inside, _ := strings.Cut(f, ":")
 		if inside != "" && !filepath.IsAbs(inside) {
 			return fmt.Errorf("--file %s: the path in the guest must be absolute", f)
 		}
 		g.Files = append(g.Files, vm.File{Host: host, Guest: inside})
+	}
+	return nil
+}
+
+// userland gives the guest a shell and the like: this machine's, or busybox
+// where those would not run.
+func (c *vmExecCmd) userland(ctx context.Context, s *streams, g *vm.Guest) error {
+	switch {
+	case c.Bare:
+	case c.Arch == runtime.GOARCH:
+		g.Programs = append(g.Programs, vm.Userland()...)
+	default:
+		cache, err := vm.OpenCache(c.Cache)
+		if err != nil {
+			return err
+		}
+		if g.BusyBox, err = cache.BusyBox(ctx, c.Arch, tell(s.err)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -202,6 +202,11 @@ func (m *Matrix) record(ctx context.Context, row *Row, j *Job, out, errs []byte,
 		}
 		row.Tests = append(row.Tests, tests...)
 		m.say("%s: %s: %s (%.0f s)", row.Kernel, j.Name, counts(tests), seconds)
+		for i := range tests {
+			if t := &tests[i]; t.Outcome == Fail || t.Outcome == Lost {
+				m.say("%s: %s: %s", row.Kernel, t.Outcome, t.ID())
+			}
+		}
 		return
 	}
 	p := Ran{Name: j.Name, Outcome: Pass, Status: status, Last: lastLines(string(out), 1), Seconds: seconds}
