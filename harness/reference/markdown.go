@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/holdshort/holdshort/harness/oracle"
+	"github.com/holdshort/holdshort/probes/posture"
 	"github.com/holdshort/holdshort/probes/procfs"
 )
 
@@ -33,11 +34,28 @@ func Markdown(w io.Writer) error {
 	for _, s := range Kept {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", s.Field, s.Want, or(sabotaged([]string{s.Field}), "none: "+s.Untested))
 	}
+	kept(&b)
 	b.WriteString("\n")
 	b.WriteString(surprises)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
+
+// kept tells where the kernel has what is observed, and what is not read of a
+// task.
+func kept(b *strings.Builder) {
+	b.WriteString("\n## Where the kernel has it\n\nThe way from `struct task_struct` to each field of a posture, in the names of the newest kernel.\n\n" +
+		"| field | kernel | since | needs |\n|---|---|---|---|\n")
+	for _, s := range posture.Sources() {
+		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", s.Field, bars(s.Kernel), s.Since, s.Needs)
+	}
+	b.WriteString("\nNot read of a task, and why:\n\n| what | where it is | why not |\n|---|---|---|\n")
+	for _, n := range posture.NotRead() {
+		fmt.Fprintf(b, "| %s | %s | %s |\n", n.What, bars(n.Kernel), n.Why)
+	}
+}
+
+func bars(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
 
 func (c *Constraint) row() string {
 	var proof []string
@@ -60,7 +78,7 @@ func (c *Constraint) row() string {
 	}
 	cells := []string{strings.Join(c.Config, ", "), c.Key, c.Call, c.Since, proven, frozen(c.Proof), caught}
 	for i := range cells {
-		cells[i] = strings.ReplaceAll(cells[i], "|", `\|`)
+		cells[i] = bars(cells[i])
 	}
 	return "| " + strings.Join(cells, " | ") + " |\n"
 }
