@@ -32,19 +32,23 @@ func ours(s *settings) []contestant {
 			}
 			return outcome(w.Wait(ctx))
 		}},
-		verified(s, "holdshort, verified", nil),
-		verified(s, "holdshort, verified and frozen", &harness.RunnerOptions{Freeze: true}),
+		verified(s, "holdshort, verified", nil, (*harness.Runner).Run),
+		verified(s, "holdshort, verified and frozen", &harness.RunnerOptions{Freeze: true}, (*harness.Runner).Run),
+		verified(s, "holdshort, the witness", nil, (*harness.Runner).Witness),
 	}
 }
+
+// way is how a runner launches.
+type way = func(*harness.Runner, context.Context, *request.Request, *checkpoint.Options) (*harness.Case, error)
 
 // verified launches, observes and judges: snapshots at exec, return, first
 // instruction and exit, compared with what the oracle expects of each of the
 // hundred fields. The hooks stay attached for the whole case, so all contestants
 // pay their few nanoseconds for each system call; turning them on and off would
-// hit whoever is next much harder. There are two such contestants and so two sets
-// of hooks: the other one holds each workload at its entry point and reads it a
-// second time there.
-func verified(s *settings, name string, opts *harness.RunnerOptions) contestant {
+// hit whoever is next much harder. There are three such contestants and so three
+// sets of hooks: one holds each workload at its entry point and reads it a second
+// time there, one launches the witness, which makes a few hundred system calls.
+func verified(s *settings, name string, opts *harness.RunnerOptions, run way) contestant {
 	ctx := context.Background()
 	r, err := harness.NewRunner(ctx, opts)
 	if err == nil && r.ProbesErr != nil {
@@ -59,7 +63,7 @@ func verified(s *settings, name string, opts *harness.RunnerOptions) contestant 
 		requests[ns.name] = asRequest(s.workload, ns)
 	}
 	return &inProcess{name: name, launch: func(ns namespaces) error {
-		c, err := r.Run(ctx, requests[ns.name], nil)
+		c, err := run(r, ctx, requests[ns.name], nil)
 		if err != nil {
 			return err
 		}
