@@ -144,7 +144,7 @@ func moveAway(t *testing.T) func(int) error {
 func TestDrift_OfItsOwn(t *testing.T) {
 	o, ctx := observer(t), testContext(t)
 	kids := children(ctx, t, o, &WatchOptions{Want: []At{AtReturn, AtFirst, AtExit}, Changes: true})
-	_, r := run(ctx, t, kids, "/bin/sh", "-c", "umask 0123; ulimit -n 99; cd /; echo 77 > /proc/self/oom_score_adj")
+	_, r := run(ctx, t, kids, "/bin/sh", "-c", "umask 0123; ulimit -n 99; cd /proc; echo 77 > /proc/self/oom_score_adj")
 	fields := map[string]bool{}
 	for _, d := range r.Drift() {
 		fields[d.Field] = true
