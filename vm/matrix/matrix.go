@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/holdshort/holdshort/vm"
@@ -44,7 +45,7 @@ type Unrun struct {
 	Reasons []string `json:"reasons"`
 }
 
-// Difference is a test that passed on one kernel and failed on another. One
+// Difference is a test or a program that passed on one kernel and failed on another. One
 // that was skipped is no difference: its reason names the missing feature.
 type Difference struct {
 	Test   string   `json:"test"`
@@ -65,13 +66,13 @@ func (m *Matrix) say(format string, args ...any) {
 func (m *Matrix) Run(ctx context.Context) *Report {
 	start := time.Now()
 	rep := &Report{Schema: 1, Rows: make([]*Row, len(m.Kernels))}
-	slots := make(chan struct{}, max(1, m.AtOnce))
+	var next atomic.Int64
 	var wg sync.WaitGroup
-	for i, k := range m.Kernels {
+	for range max(1, m.AtOnce) {
 		wg.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			rep.Rows[i] = m.run(ctx, k)
+			for i := next.Add(1) - 1; i < int64(len(m.Kernels)); i = next.Add(1) - 1 {
+				rep.Rows[i] = m.run(ctx, m.Kernels[i])
+			}
 		})
 	}
 	wg.Wait()
@@ -113,6 +114,20 @@ func (r *Report) compare() {
 				if t.Why == "" {
 					unexplained[t.ID()] = true
 				}
+			}
+		}
+	}
+	for _, row := range r.Rows {
+		for _, p := range row.Programs {
+			s := tests[p.Name]
+			if s == nil {
+				s = &seen{}
+				tests[p.Name] = s
+			}
+			if p.Outcome == Pass {
+				s.passed = append(s.passed, row.Kernel)
+			} else {
+				s.failed = append(s.failed, row.Kernel)
 			}
 		}
 	}

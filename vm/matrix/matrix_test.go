@@ -71,7 +71,11 @@ func TestCompare(t *testing.T) {
 		"a guest died":          {[]*Row{{Kernel: "a", Tests: []Test{pass}, Faults: []string{"panic"}}}, false, 0, 0, 0},
 		"LSM off":               {[]*Row{{Kernel: "a", Tests: []Test{pass}, Deficits: []string{"LSM yama"}}}, false, 0, 0, 0},
 		"a finding":             {[]*Row{{Kernel: "a", Tests: []Test{pass}, Programs: []Ran{{Name: "soak", Outcome: Fail, Status: 1}}}}, false, 0, 0, 0},
-		"nothing at all":        {nil, false, 0, 0, 0},
+		"found on one": {[]*Row{
+			{Kernel: "a", Tests: []Test{pass}, Programs: []Ran{{Name: "soak", Outcome: Pass}}},
+			{Kernel: "b", Tests: []Test{pass}, Programs: []Ran{{Name: "soak", Outcome: Lost}}},
+		}, false, 0, 1, 0},
+		"nothing at all": {nil, false, 0, 0, 0},
 	} {
 		r := &Report{Rows: c.rows}
 		r.compare()
