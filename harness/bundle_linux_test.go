@@ -3,6 +3,7 @@ package harness
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/holdshort/holdshort/checkpoint"
@@ -51,19 +52,27 @@ func TestTypicalBundleIsConstrained(t *testing.T) {
 		t.Fatal(err)
 	}
 	tty := terminal(t)
+	mustHaveDeviceRules := r.machine.host.CgroupV2 != "" || r.machine.host.CgroupV1["devices"] != ""
 	for name, c := range map[string]struct {
 		change func(q *request.Request)
 		opts   *checkpoint.Options
 	}{
-		"as it is":                  {func(*request.Request) {}, nil},
-		"with a cgroup namespace":   {func(q *request.Request) { ns(specs.CgroupNamespace)(t, q) }, nil},
-		"on a terminal":             {func(q *request.Request) { q.Spec.Process.Terminal = true }, &checkpoint.Options{Stdin: tty, Stdout: tty, Stderr: tty, Terminal: true}},
+		"as it is":                {func(*request.Request) {}, nil},
+		"with a cgroup namespace": {func(q *request.Request) { ns(specs.CgroupNamespace)(t, q) }, nil},
+		"on a terminal":           {func(q *request.Request) { q.Spec.Process.Terminal = true }, &checkpoint.Options{Stdin: tty, Stdout: tty, Stderr: tty, Terminal: true}},
+		// As "runc spec" has it: which cgroup it is, is left to us.
+		"no devices, in no named cgroup": {func(q *request.Request) {
+			q.Spec.Linux.Resources = &specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{{Access: "rwm"}}}
+		}, nil},
 		"in a user namespace, all":  {func(q *request.Request) { ns(specs.UserNamespace)(t, q); allIDs(q) }, nil},
 		"in a user namespace, some": {inUserNamespace(t, root), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			q := typicalBundle(root)
 			c.change(q)
+			if q.Spec.Linux.Resources != nil && !mustHaveDeviceRules {
+				t.Skip("no cgroup hierarchy with device rules")
+			}
 			if err := q.Validate(); err != nil {
 				t.Fatal(err)
 			}
@@ -73,6 +82,13 @@ func TestTypicalBundleIsConstrained(t *testing.T) {
 			}
 			if res.Verdict != Constrained {
 				t.Errorf("verdict %s\n%s", res.Verdict, text(res))
+			}
+			if path := res.Report().Config.Linux().CgroupsPath; (path != "") != (q.Spec.Linux.Resources != nil) || q.Spec.Linux.CgroupsPath != "" {
+				t.Errorf("launched in cgroup %q; the request now names %q", path, q.Spec.Linux.CgroupsPath)
+			}
+			left, _ := filepath.Glob("/sys/fs/cgroup/*/holdshort-" + strconv.Itoa(os.Getpid()) + "-*")
+			if len(left) > 0 {
+				t.Errorf("left behind: %q", left)
 			}
 		})
 	}

@@ -96,6 +96,8 @@ func (h *held) look(b *oracle.Beyond) (got any, holds bool, why string, err erro
 		return h.readOnlyPath(b.Want.(string))
 	case name == "linux.devices":
 		return h.device(b.Want.(specs.LinuxDevice))
+	case name == "process.consoleSize":
+		return h.consoleSize(b.Want.(*specs.Box))
 	case name == "linux.devices.default":
 		return h.defaultDevices()
 	case strings.HasPrefix(name, "linux.sysctl."):

@@ -134,3 +134,23 @@ func (h *held) console() (any, bool, string, error) {
 	}
 	return "all there", true, "", nil
 }
+
+// consoleSize asks the terminal that the workload was given; process.tty says
+// whether it has it.
+func (h *held) consoleSize(want *specs.Box) (any, bool, string, error) {
+	if h.stdin == nil {
+		return nil, false, "", os.ErrInvalid
+	}
+	ws, err := unix.IoctlGetWinsize(int(h.stdin.Fd()), unix.TIOCGWINSZ)
+	switch {
+	case errors.Is(err, unix.ENOTTY):
+		return "no terminal", false, "its standard input is no terminal", nil
+	case err != nil:
+		return nil, false, "", err
+	}
+	got := specs.Box{Height: uint(ws.Row), Width: uint(ws.Col)}
+	if got != *want {
+		return got, false, fmt.Sprintf("it has %d rows of %d columns", got.Height, got.Width), nil
+	}
+	return got, true, "", nil
+}

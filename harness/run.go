@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"strconv"
 	"time"
@@ -158,6 +159,8 @@ func (r *Runner) Plant(ctx context.Context, asked, launched *request.Request, op
 	if opts == nil {
 		opts = &checkpoint.Options{}
 	}
+	planted := launched != asked
+	asked, launched = r.withCgroup(asked, launched)
 	cfg, err := engine.Config(asked, r.machine.engine())
 	if err != nil {
 		return nil, err
@@ -182,7 +185,7 @@ func (r *Runner) Plant(ctx context.Context, asked, launched *request.Request, op
 	}
 	run.meta = Meta{Kernel: r.machine.release, Engine: "native", Workload: Workload{Argv: asked.Process().Args}}
 	run.launched = cfg
-	if launched != asked {
+	if planted {
 		if run.launched, err = engine.Config(launched, r.machine.engine()); err != nil {
 			return nil, err
 		}
@@ -196,6 +199,12 @@ func (r *Runner) Plant(ctx context.Context, asked, launched *request.Request, op
 		r.tamper(run.launched, run.opts)
 	}
 	return run.run(ctx)
+}
+
+// withCgroup names one cgroup for both requests, if they leave it to us.
+func (r *Runner) withCgroup(asked, launched *request.Request) (*request.Request, *request.Request) {
+	path := fmt.Sprintf("/holdshort-%d-%08x", os.Getpid(), rand.Uint32())
+	return engine.WithCgroup(asked, &r.machine.host, path), engine.WithCgroup(launched, &r.machine.host, path)
 }
 
 // launch is one Run under way.

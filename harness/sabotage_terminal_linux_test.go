@@ -6,6 +6,7 @@ import (
 
 	"github.com/holdshort/holdshort/checkpoint"
 	"github.com/holdshort/holdshort/harness/request"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -51,6 +52,38 @@ func TestSabotageTerminal(t *testing.T) {
 				t.Errorf("no finding on process.tty\n%s", text(res))
 			}
 		})
+	}
+}
+
+// A terminal of another size than was asked for.
+func TestSabotageConsoleSize(t *testing.T) {
+	r := runner(t)
+	for _, size := range []specs.Box{{Height: 24, Width: 80}, {Height: 25, Width: 80}, {Height: 24, Width: 81}} {
+		master, slave, err := checkpoint.OpenPTY(24, 80)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer master.Close()
+		defer slave.Close()
+		q := request.New("/bin/true")
+		q.Spec.Process.Terminal, q.Spec.Process.ConsoleSize = true, &size
+		res, err := r.Run(bg, q, &checkpoint.Options{Stdin: slave, Stdout: slave, Stderr: slave, Terminal: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, found := Constrained, false
+		if size != (specs.Box{Height: 24, Width: 80}) {
+			want = Violated
+		}
+		for _, k := range res.Report().Checks {
+			if k.Field == "process.consoleSize" && k.Outcome.Finding() {
+				found = true
+				noteCaught(t, finds{k.Field: k.Outcome})
+			}
+		}
+		if res.Verdict != want || found != (want == Violated) {
+			t.Errorf("%v: verdict %s; want %s\n%s", size, res.Verdict, want, text(res))
+		}
 	}
 }
 

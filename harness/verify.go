@@ -190,7 +190,8 @@ func (e *engineRun) meta() Meta {
 // launch is what the native engine would make of the request, as far as it
 // goes: for what files and namespaces are meant.
 func (e *engineRun) launch() *launch {
-	cfg, err := engine.Config(e.req, e.v.machine.engine())
+	// Which cgroup it is that the engine takes is not known, and not asked here.
+	cfg, err := engine.Config(engine.WithCgroup(e.req, &e.v.machine.host, "/any"), e.v.machine.engine())
 	if err != nil {
 		p := e.req.Process()
 		cfg = &checkpoint.Config{Args: p.Args, Env: p.Env, Cwd: p.Cwd}

@@ -25,6 +25,7 @@ import (
 // An answer that disagrees makes the verdict violated; the case then carries
 // the answers. Standard output is the witness's own.
 func (r *Runner) Witness(ctx context.Context, req *request.Request, opts *checkpoint.Options) (*Case, error) {
+	req, _ = r.withCgroup(req, req)
 	plan, err := r.witnessPlan(req)
 	if err != nil {
 		return nil, err

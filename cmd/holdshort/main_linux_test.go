@@ -517,3 +517,20 @@ func TestKilled(t *testing.T) {
 		})
 	}
 }
+
+// A bundle with a terminal ends with its input, be that no terminal at all.
+func TestTerminalWithoutOne(t *testing.T) {
+	verifies(t)
+	dir := t.TempDir()
+	config := `{"ociVersion": "1.0.2", "process": {"terminal": true, "user": {"uid": 0, "gid": 0}, "cwd": "/", "args": ["/bin/sh", "-c", "test -t 0 && cat && cat && stty size"], "env": ["PATH=/usr/bin:/bin"]}}`
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	o := start(t, exec.Command(binary, "run", "--bundle", dir), strings.NewReader("hello\n"))()
+	if o.code != 0 || !strings.Contains(o.out, "hello") || !strings.Contains(o.out, "24 80") {
+		t.Errorf("%+v", o)
+	}
+	if !strings.Contains(o.errors, "constrained") || !strings.Contains(o.errors, "process.terminal: our standard input is no terminal") {
+		t.Errorf("says %s", o.errors)
+	}
+}

@@ -178,11 +178,15 @@ func (c *runCmd) options(req *request.Request) (*checkpoint.Options, func(), err
 	}
 	done := func() {}
 	if c.TTY || req.Process().Terminal {
-		t, err := openTerminal(o)
+		p := req.Spec.Process
+		t, err := openTerminal(o, p.ConsoleSize)
 		if err != nil {
 			return nil, nil, err
 		}
-		p := req.Spec.Process
+		if !t.ours && !c.TTY && !c.Quiet {
+			fmt.Fprintf(os.Stderr, "holdshort: process.terminal: our standard input is no terminal, so the workload gets a new one of %d rows and %d columns"+
+				" with our input and output behind it; for plain pipes set \"terminal\": false, and to type to it start holdshort on a terminal\n", t.rows, t.cols)
+		}
 		p.Terminal = true
 		if p.ConsoleSize == nil {
 			p.ConsoleSize = &specs.Box{Height: uint(t.rows), Width: uint(t.cols)}

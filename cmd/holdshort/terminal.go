@@ -5,8 +5,10 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"time"
 
 	"github.com/holdshort/holdshort/checkpoint"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -14,20 +16,27 @@ import (
 type terminal struct {
 	master, slave *os.File
 	rows, cols    int
+	ours          bool // our standard input is a terminal
 	restore       func()
 	copied        chan struct{}
+	closed        chan struct{}
 	once          sync.Once
 	resized       chan os.Signal
 }
 
-// openTerminal makes a pseudo-terminal the workload's 0, 1 and 2.
-func openTerminal(o *checkpoint.Options) (*terminal, error) {
-	t := &terminal{rows: 24, cols: 80, restore: func() {}, copied: make(chan struct{}), resized: make(chan os.Signal, 1)}
+// openTerminal makes a pseudo-terminal the workload's 0, 1 and 2, of the given
+// size, or else of the size of ours.
+func openTerminal(o *checkpoint.Options, size *specs.Box) (*terminal, error) {
+	t := &terminal{rows: 24, cols: 80, restore: func() {}, copied: make(chan struct{}), closed: make(chan struct{}), resized: make(chan os.Signal, 1)}
 	out := o.Stdout
-	if ws, err := unix.IoctlGetWinsize(0, unix.TIOCGWINSZ); err == nil && ws.Row > 0 {
+	ws, err := unix.IoctlGetWinsize(0, unix.TIOCGWINSZ)
+	t.ours = err == nil
+	switch {
+	case size != nil:
+		t.rows, t.cols = int(size.Height), int(size.Width)
+	case t.ours && ws.Row > 0:
 		t.rows, t.cols = int(ws.Row), int(ws.Col)
 	}
-	var err error
 	if t.master, t.slave, err = checkpoint.OpenPTY(t.rows, t.cols); err != nil {
 		return nil, err
 	}
@@ -43,7 +52,12 @@ func openTerminal(o *checkpoint.Options) (*terminal, error) {
 		}
 	}
 	if in := o.Stdin; in != nil {
-		go func() { _, _ = io.Copy(t.master, in) }()
+		go func() {
+			_, _ = io.Copy(t.master, in)
+			if !t.ours {
+				t.endInput()
+			}
+		}()
 	}
 	go func() {
 		defer close(t.copied)
@@ -63,11 +77,35 @@ func openTerminal(o *checkpoint.Options) (*terminal, error) {
 	return t, nil
 }
 
+// endInput tells each reader that there is no more, as the end of a pipe would:
+// a terminal does so once per VEOF, termios(3), and only to who reads then.
+func (t *terminal) endInput() {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	slave, err := t.slave.SyscallConn()
+	for err == nil {
+		waiting := false // what was written is not all read
+		err = slave.Control(func(fd uintptr) {
+			n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+			waiting = n != 0
+		})
+		if err == nil && !waiting {
+			_, err = t.master.Write([]byte{4})
+		}
+		select {
+		case <-tick.C:
+		case <-t.closed:
+			return
+		}
+	}
+}
+
 // close drains what the workload still had to say, and gives our terminal back.
 func (t *terminal) close() {
 	t.once.Do(func() {
 		signal.Stop(t.resized)
 		close(t.resized)
+		close(t.closed)
 		t.slave.Close()
 		<-t.copied
 		t.restore()

@@ -10,6 +10,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/holdshort/holdshort/checkpoint"
+	"github.com/holdshort/holdshort/harness/request"
 )
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
@@ -49,6 +50,30 @@ func (t *translator) cgroup() {
 	for _, x := range e.Limits { // last, so that they win
 		c.Limits = append(c.Limits, checkpoint.CgroupLimit(x))
 	}
+}
+
+// WithCgroup returns req, or, if it limits resources and does not say of which
+// cgroup, a copy that names one: path, as its linux.cgroupsPath. The
+// runtime-spec leaves the choice to the engine then. Where no hierarchy is
+// mounted there is no choice, and the limits are refused as they are.
+func WithCgroup(req *request.Request, host *Host, path string) *request.Request {
+	l, e := req.Linux(), &req.Ext.Cgroup
+	named := l.CgroupsPath != "" || e.V2 != "" || len(e.V1) > 0
+	if named || !limited(l.Resources) || host.CgroupV2 == "" && len(host.CgroupV1) == 0 {
+		return req
+	}
+	q, spec, linux := *req, *req.Spec, *l
+	linux.CgroupsPath = path
+	spec.Linux, q.Spec = &linux, &spec
+	return &q
+}
+
+// limited reports that something is asked for which only a cgroup has.
+func limited(r *specs.LinuxResources) bool {
+	return r != nil && (len(r.Devices) > 0 || r.Pids != nil && r.Pids.Limit != nil ||
+		r.Memory != nil && *r.Memory != (specs.LinuxMemory{}) || r.CPU != nil && *r.CPU != (specs.LinuxCPU{}) ||
+		r.BlockIO != nil || len(r.HugepageLimits) > 0 || len(r.Rdma) > 0 || len(r.Unified) > 0 ||
+		r.Network != nil && (r.Network.ClassID != nil || len(r.Network.Priorities) > 0))
 }
 
 // join places the workload in a version 1 hierarchy.

@@ -287,3 +287,43 @@ func TestSwapMax(t *testing.T) {
 		}
 	}
 }
+
+// A request that leaves the cgroup to the engine gets one, and only then.
+func TestWithCgroup(t *testing.T) {
+	n := int64(3)
+	pids := &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: &n}}
+	for name, c := range map[string]struct {
+		host   Host
+		change func(q *request.Request)
+		want   string
+	}{
+		"nothing to limit": {Host{CgroupV2: "/c"}, func(*request.Request) {}, ""},
+		"empty resources": {Host{CgroupV2: "/c"}, func(q *request.Request) {
+			q.Spec.Linux.Resources = &specs.LinuxResources{Memory: &specs.LinuxMemory{}, CPU: &specs.LinuxCPU{}, Network: &specs.LinuxNetwork{}}
+		}, ""},
+		"a limit":               {Host{CgroupV2: "/c"}, func(q *request.Request) { q.Spec.Linux.Resources = pids }, "/own"},
+		"a limit, in version 1": {Host{CgroupV1: map[string]string{"pids": "/c/pids"}}, func(q *request.Request) { q.Spec.Linux.Resources = pids }, "/own"},
+		"no hierarchy":          {Host{}, func(q *request.Request) { q.Spec.Linux.Resources = pids }, ""},
+		"named": {Host{CgroupV2: "/c"}, func(q *request.Request) {
+			q.Spec.Linux.Resources, q.Spec.Linux.CgroupsPath = pids, "/theirs"
+		}, "/theirs"},
+		"named by the extension": {Host{CgroupV2: "/c"}, func(q *request.Request) {
+			q.Spec.Linux.Resources, q.Ext.Cgroup.V2 = pids, "/c/x"
+		}, ""},
+		"devices": {Host{CgroupV2: "/c"}, func(q *request.Request) {
+			q.Spec.Linux.Resources = &specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{{Access: "rwm"}}}
+		}, "/own"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			q := request.New("true")
+			c.change(q)
+			before := q.Linux().CgroupsPath
+			if got := WithCgroup(q, &c.host, "/own").Linux().CgroupsPath; got != c.want {
+				t.Errorf("got %q; want %q", got, c.want)
+			}
+			if q.Linux().CgroupsPath != before {
+				t.Error("the request itself was changed")
+			}
+		})
+	}
+}

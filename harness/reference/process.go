@@ -3,6 +3,7 @@ package reference
 var process = []Constraint{
 	{Config: []string{"Session"}, Key: "holdshort.session", Call: "setsid", Proof: []string{"process.session", "process.session_leader", "process.process_group"}},
 	{Config: []string{"Options.Terminal"}, Key: "process.terminal", Call: "setsid, ioctl TIOCSCTTY", Proof: []string{"process.tty"}},
+	{Key: "process.consoleSize", Call: "ioctl TIOCSWINSZ", Proof: []string{"process.consoleSize"}},
 	{Config: []string{"NewKeyring"}, Key: "holdshort.newKeyring", Call: "keyctl KEYCTL_JOIN_SESSION_KEYRING", Proof: []string{"keyrings.session"}},
 	{Config: []string{"Pdeathsig"}, Key: "holdshort.pdeathsig", Call: "prctl PR_SET_PDEATHSIG", Proof: []string{"privilege.pdeathsig"}},
 	{Config: []string{"Personality"}, Key: "linux.personality, holdshort.personality", Call: "personality", Proof: []string{"privilege.personality"}},
