@@ -13,7 +13,7 @@ func TestLayout(t *testing.T) {
 		"request": {unsafe.Sizeof(request{}), 24},
 		"event":   {unsafe.Sizeof(Event{}), 32},
 		"op":      {unsafe.Sizeof(op{}), 72},
-		"launch":  {unsafe.Sizeof(launch{}), 264},
+		"launch":  {unsafe.Sizeof(launch{}), 384},
 	} {
 		if c[0] != c[1] {
 			t.Errorf("size of %s = %d; want %d as in c/abi.h", name, c[0], c[1])

@@ -10,7 +10,6 @@ import (
 )
 
 const (
-	arenaSize  = 1 << 30 // of address space; only touched pages are memory
 	launchSize = int(unsafe.Sizeof(launch{}))
 	opSize     = int(unsafe.Sizeof(op{}))
 	minClass   = 12 // 4 KiB

@@ -4,8 +4,9 @@ package agent
 // compiled; TestLayout asserts the offsets here.
 
 const (
-	abiVersion = 1
-	arenaBase  = 0x2000000000
+	abiVersion = 2
+	arenaBase  = 0x10000000 // in the agent
+	arenaSize  = 0x30000000 // of address space; only touched pages are memory
 
 	// MaxSlots is the number of launches that one agent holds at a time.
 	MaxSlots = 16384
@@ -156,4 +157,7 @@ type launch struct {
 	initReady   uint32
 	_           uint32
 	rusage      [18]int64
+	_           [5]uint32 // the agent's, for the child
+	_           [MaxFDs]int32
+	_           uint32
 }

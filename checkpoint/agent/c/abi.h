@@ -14,8 +14,14 @@ typedef int s32;
 typedef unsigned long long u64;
 typedef long long s64;
 
-#define ABI_VERSION 1
-#define ARENA_BASE 0x2000000000ULL /* 128 GiB: free in a static program on both architectures */
+#define ABI_VERSION 2
+/*
+ * Everything is in the first gigabyte, above the program at 0x200000: a child
+ * then has one page table of each upper level. The arena ends where that ends.
+ */
+#define ZYGOTE_BASE 0x08000000ULL /* the agent's own memory */
+#define ARENA_BASE 0x10000000ULL
+#define ARENA_SIZE 0x30000000ULL
 #define MAX_SLOTS 16384
 #define MAX_FDS 24
 #define MAX_OPS 4096
@@ -125,10 +131,17 @@ struct launch {
 	u32 init_ready;   /* futex: 1 once it is locked up, or init_err says why not */
 	u32 pad;
 	struct { s64 v[18]; } rusage;
+	/* what the agent tells the child of itself */
+	u64 serial;
+	u32 slot;
+	s32 agent_pidfd;
+	u32 wait_agent; /* for agent_done */
+	s32 fds[MAX_FDS];
+	u32 pad2;
 };
 
 _Static_assert(sizeof(struct request) == 24, "request");
 _Static_assert(sizeof(struct event) == 32, "event");
 _Static_assert(sizeof(struct op) == 72, "op");
-_Static_assert(sizeof(struct launch) == 264, "launch");
+_Static_assert(sizeof(struct launch) == 384, "launch");
 #endif

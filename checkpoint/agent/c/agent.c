@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The agent: a zygote that clones workloads, reaps them and reports. It is
- * single-threaded, needs no libc and keeps its writable memory tiny, since
- * every clone copies its page tables.
+ * single-threaded and needs no libc. All of its writable memory is in one
+ * mapping that children do not get (MADV_DONTFORK): a clone then copies no page
+ * of it, neither side has to copy one at its next write, and a child has page
+ * tables for nothing but the first gigabyte.
  */
 #include "agent.h"
 
-u64 arena_size;
-
-/* One launch as the agent sees it. Lives in shared anonymous memory, so that writing it after a clone copies no page. */
+/* One launch as the agent sees it. */
 struct record {
 	u32 used; /* 0 free, 1 live, 2 zombie held for the host, 3 reaped, its init is still ending */
 	s32 pid;
@@ -20,11 +20,16 @@ struct record {
 	u64 offset;
 	struct { s32 pid, status; u32 code, flags; } end; /* used == 3: what will be reported */
 };
-static struct record *records;
-static u32 top;  /* one more than the highest slot in use */
-static u32 live, held;
-static s32 epfd, sigfd, self_pidfd;
-static u32 host_gone;
+
+static struct zygote {
+	u8 stack[32768]; /* first: below it nothing is mapped */
+	struct record records[MAX_SLOTS];
+	u32 top; /* one more than the highest slot in use */
+	u32 live, held;
+	s32 epfd, sigfd, self_pidfd;
+	u32 host_gone;
+} *const my = (struct zygote *)ZYGOTE_BASE;
+_Static_assert(ZYGOTE_BASE + sizeof(struct zygote) <= ARENA_BASE, "zygote");
 
 void send_event(const struct event *ev, int fd)
 {
@@ -44,7 +49,7 @@ static struct launch *launch_of(struct record *r) { return (struct launch *)(ARE
 
 static void tell(u32 slot, u32 kind, s32 pid, s32 code, u32 how, u32 flags, int fd)
 {
-	struct event ev = { kind, slot, records[slot].serial, pid, code, how, flags };
+	struct event ev = { kind, slot, my->records[slot].serial, pid, code, how, flags };
 	send_event(&ev, fd);
 }
 
@@ -108,14 +113,16 @@ static int agent_may(u32 nr)
 }
 
 /* agent_ops runs the operations that need the agent's privilege over the child, such as its id maps. */
-static s32 agent_ops(struct launch *l, u64 off, u32 n, u64 *r, s32 pid)
+static s32 agent_ops(struct launch *l, u64 off, u32 n, const s32 *fds, u32 nfds, s32 pid)
 {
+	u64 r[NREGS];
 	struct op *ops = (struct op *)(ARENA_BASE + off);
 	s32 dir = open_pid(pid, ""), err = 0, opened[64];
 	u32 nopened = 0;
 
 	if (dir < 0)
 		return -dir;
+	first_registers(r, fds, nfds);
 	r[REG_PID] = (u64)pid;
 	r[REG_PIDDIR] = (u64)dir;
 	for (u32 i = 0; i < n && !err; i++) {
@@ -164,14 +171,38 @@ static void refuse(const struct request *q, s32 err)
  * one turn may free a slot, fill it anew, and then tell of the pipe that was there before. */
 static u64 pipe_key(u32 slot, u64 serial) { return serial << 20 | (16 + slot); }
 
+/* The first page of a child that is not shared, and with some luck the only one. The agent never touches it. */
+static u8 child_stack[8192] __attribute__((aligned(65536)));
+
+/* clone_child is clone3, of which the child begins in born(), on its own stack. */
+static s64 clone_child(struct clone_args *ca, struct launch *l)
+{
+#if defined(__x86_64__)
+	s64 r;
+	__asm__ volatile("syscall\n\ttest %%rax,%%rax\n\tjnz 1f\n\tmov %[l],%%rdi\n\tcall born\n1:"
+			 : "=a"(r)
+			 : "a"(NR_clone3), "D"(ca), "S"(sizeof *ca), [l] "r"(l)
+			 : "rcx", "r11", "memory");
+	return r;
+#else
+	register u64 x8 __asm__("x8") = NR_clone3;
+	register u64 x0 __asm__("x0") = (u64)ca;
+	register u64 x1 __asm__("x1") = sizeof *ca;
+	__asm__ volatile("svc 0\n\tcbnz x0,1f\n\tmov x0,%[l]\n\tbl born\n1:"
+			 : "+r"(x0)
+			 : "r"(x8), "r"(x1), [l] "r"(l)
+			 : "x30", "memory");
+	return (s64)x0;
+#endif
+}
+
 static void spawn(const struct request *q, const s32 *fds, u32 nfds)
 {
 	struct launch *l = (struct launch *)(ARENA_BASE + q->offset);
-	u64 regs[NREGS];
 
 	if (q->slot >= MAX_SLOTS || (q->offset & 7) || !in_arena(ARENA_BASE + q->offset, sizeof *l))
 		return refuse(q, EBADMSG);
-	struct record *rec = &records[q->slot];
+	struct record *rec = &my->records[q->slot];
 	if (rec->used)
 		return refuse(q, EBUSY);
 	u32 flags = l->flags, nagent = l->agent_nops, creg = l->cgroup_reg;
@@ -181,34 +212,32 @@ static void spawn(const struct request *q, const s32 *fds, u32 nfds)
 	    (cflags & ~CLONE_NEW_ALL) || (creg != ~0u && (creg < REG_FD0 || creg >= REG_FD0 + nfds)))
 		return refuse(q, EBADMSG);
 
-	for (u32 i = 0; i < NREGS; i++)
-		regs[i] = ~0ULL;
-	regs[REG_NULL] = FD_NULL;
-	regs[REG_PROC] = FD_PROC;
+	l->serial = q->serial;
+	l->slot = q->slot;
+	l->agent_pidfd = my->self_pidfd;
+	l->wait_agent = nagent != 0;
 	for (u32 i = 0; i < nfds; i++)
-		regs[REG_FD0 + i] = (u64)fds[i];
-
+		l->fds[i] = fds[i];
 	s32 pipe[2] = { -1, -1 };
 	if (flags & LF_EXEC_EVENT) {
 		s64 e = sys2(NR_pipe2, pipe, O_CLOEXEC);
 		if (e < 0)
 			return refuse(q, (s32)-e);
 	}
-	struct self me = { q->slot, q->serial, self_pidfd, nagent != 0 };
 	s32 pidfd = -1;
 	struct clone_args ca = {
 		.flags = cflags | CLONE_PIDFD | CLONE_PARENT_SETTID | CLONE_CLEAR_SIGHAND,
 		.pidfd = (u64)&pidfd,
 		.parent_tid = (u64)&l->pid,
 		.exit_signal = SIGCHLD,
+		.stack = (u64)child_stack,
+		.stack_size = sizeof child_stack,
 	};
 	if (creg != ~0u) {
 		ca.flags |= CLONE_INTO_CGROUP;
-		ca.cgroup = regs[creg];
+		ca.cgroup = (u64)fds[creg - REG_FD0];
 	}
-	s64 pid = sys2(NR_clone3, &ca, sizeof ca);
-	if (pid == 0)
-		child(l, &me, regs);
+	s64 pid = clone_child(&ca, l);
 	if (pipe[1] >= 0)
 		sys1(NR_close, pipe[1]);
 	if (pid < 0) {
@@ -217,17 +246,17 @@ static void spawn(const struct request *q, const s32 *fds, u32 nfds)
 		return refuse(q, (s32)-pid);
 	}
 	*rec = (struct record){ 1, (s32)pid, pipe[0], pipe[0] >= 0, l->orphan, 0, q->serial, q->offset, { 0, 0, 0, 0 } };
-	live++;
-	if (q->slot >= top)
-		top = q->slot + 1;
+	my->live++;
+	if (q->slot >= my->top)
+		my->top = q->slot + 1;
 	if (pipe[0] >= 0) {
 		struct epoll_event e = { .events = POLLHUP, .data = pipe_key(q->slot, q->serial) };
-		sys4(NR_epoll_ctl, epfd, 1, pipe[0], &e);
+		sys4(NR_epoll_ctl, my->epfd, 1, pipe[0], &e);
 	}
 	if (!(flags & LF_NO_SPAWNED))
 		tell(q->slot, EV_SPAWNED, (s32)pid, 0, 0, 0, pidfd);
 	if (nagent) {
-		s32 err = agent_ops(l, aoff, nagent, regs, (s32)pid);
+		s32 err = agent_ops(l, aoff, nagent, fds, nfds, (s32)pid);
 		if (err) {
 			l->err = err;
 			store(&l->state, ST_AGENT_FAILED);
@@ -286,15 +315,15 @@ static void forget(struct record *r)
 {
 	drop_pipe(r);
 	r->used = 0;
-	live--;
-	while (top && !records[top - 1].used)
-		top--;
+	my->live--;
+	while (my->top && !my->records[my->top - 1].used)
+		my->top--;
 }
 
 /* on_exec: the exec pipe of a slot was closed, by execve or by death. */
 static void on_exec(u32 slot)
 {
-	struct record *r = &records[slot];
+	struct record *r = &my->records[slot];
 	if (r->used != 1 || r->pipe < 0)
 		return;
 	drop_pipe(r);
@@ -317,13 +346,13 @@ static void on_exec(u32 slot)
 
 static u32 find(s32 pid)
 {
-	for (u32 i = 0; i < top; i++)
-		if (records[i].used && records[i].pid == pid)
+	for (u32 i = 0; i < my->top; i++)
+		if (my->records[i].used && my->records[i].pid == pid)
 			return i;
 	/* A second clone: the kernel wrote its pid before it could run. */
-	for (u32 i = 0; i < top; i++)
-		if (records[i].used == 1 && launch_of(&records[i])->pid2 == pid) {
-			records[i].pid = pid;
+	for (u32 i = 0; i < my->top; i++)
+		if (my->records[i].used == 1 && launch_of(&my->records[i])->pid2 == pid) {
+			my->records[i].pid = pid;
 			return i;
 		}
 	return MAX_SLOTS;
@@ -345,11 +374,11 @@ static s32 kill_init(struct launch *l)
 static void report_end(u32 slot, struct launch *l, s32 pid, s32 status, u32 code, u32 flags)
 {
 	store(&l->ended, 1);
-	if (host_gone)
+	if (my->host_gone)
 		clean_up(l);
 	tell(slot, EV_EXITED, pid, status, code, flags, -1);
 	if (!(flags & EVF_HELD))
-		forget(&records[slot]);
+		forget(&my->records[slot]);
 }
 
 static void ended(struct siginfo *si)
@@ -361,7 +390,7 @@ static void ended(struct siginfo *si)
 		sys5(NR_waitid, P_PID, si->pid, si, WEXITED | WNOHANG | WALL, 0);
 		return;
 	}
-	struct record *r = &records[slot];
+	struct record *r = &my->records[slot];
 	if (r->used == 2)
 		return;
 	struct launch *l = launch_of(r);
@@ -384,7 +413,7 @@ static void ended(struct siginfo *si)
 		if (r->watch && (flags & EVF_EXECED))
 			tell(slot, EV_RUNNING, si->pid, 0, 0, 0, -1);
 	}
-	u32 hold = (l->flags & LF_HOLD) && !host_gone;
+	u32 hold = (l->flags & LF_HOLD) && !my->host_gone;
 	s32 pid = si->pid, code = si->code, status = si->status, init = kill_init(l);
 	if (init && (flags & EVF_EXECED))
 		hold = 0; /* the kernel lets an init end only when its namespace is empty, of zombies too */
@@ -396,7 +425,7 @@ static void ended(struct siginfo *si)
 	if (hold) {
 		drop_pipe(r);
 		r->used = 2;
-		held++;
+		my->held++;
 		flags |= EVF_HELD;
 	}
 	if (init && !hold) {
@@ -426,20 +455,20 @@ static void reap(void)
 	}
 	for (;;) {
 		si.pid = 0;
-		if (held)
+		if (my->held)
 			break;
 		if (sys5(NR_waitid, P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT | WALL, 0) < 0 || !si.pid)
 			return;
 		ended(&si);
 	}
 	/* A held zombie would be reported for ever by P_ALL, so each child is asked. */
-	for (u32 i = 0; i < top; i++) {
-		if (records[i].used != 1 && records[i].used != 3)
+	for (u32 i = 0; i < my->top; i++) {
+		if (my->records[i].used != 1 && my->records[i].used != 3)
 			continue;
 		si.pid = 0;
-		if (!sys5(NR_waitid, P_PID, records[i].pid, &si, WEXITED | WNOHANG | WNOWAIT | WALL, 0) && si.pid)
+		if (!sys5(NR_waitid, P_PID, my->records[i].pid, &si, WEXITED | WNOHANG | WNOWAIT | WALL, 0) && si.pid)
 			ended(&si);
-		s32 second = records[i].used == 1 ? launch_of(&records[i])->pid2 : 0;
+		s32 second = my->records[i].used == 1 ? launch_of(&my->records[i])->pid2 : 0;
 		si.pid = 0;
 		if (second > 0 && !sys5(NR_waitid, P_PID, second, &si, WEXITED | WNOHANG | WNOWAIT | WALL, 0) && si.pid)
 			ended(&si);
@@ -470,19 +499,19 @@ static __attribute__((noreturn)) void orphaned(void)
 	s64 start = now_ms();
 	u32 termed = 0;
 
-	host_gone = 1;
-	for (u32 i = 0; i < top; i++)
-		if (records[i].used == 2) {
+	my->host_gone = 1;
+	for (u32 i = 0; i < my->top; i++)
+		if (my->records[i].used == 2) {
 			struct siginfo si;
-			sys5(NR_waitid, P_PID, records[i].pid, &si, WEXITED | WNOHANG | WALL, 0);
-			clean_up(launch_of(&records[i]));
-			forget(&records[i]);
+			sys5(NR_waitid, P_PID, my->records[i].pid, &si, WEXITED | WNOHANG | WALL, 0);
+			clean_up(launch_of(&my->records[i]));
+			forget(&my->records[i]);
 		}
-	held = 0;
+	my->held = 0;
 	for (;;) {
 		s64 gone = now_ms() - start, next = -1;
-		for (u32 i = 0; i < top; i++) {
-			struct record *r = &records[i];
+		for (u32 i = 0; i < my->top; i++) {
+			struct record *r = &my->records[i];
 			if (!r->used)
 				continue;
 			u32 st = load(&launch_of(r)->state);
@@ -500,21 +529,21 @@ static __attribute__((noreturn)) void orphaned(void)
 			}
 		}
 		termed = 1;
-		if (!live)
+		if (!my->live)
 			sys1(NR_exit_group, 0);
-		struct pollfd p = { sigfd, POLLIN, 0 };
+		struct pollfd p = { my->sigfd, POLLIN, 0 };
 		struct timespec t = { next / 1000, next % 1000 * 1000000 };
 		sys5(NR_ppoll, &p, 1, next < 0 ? 0 : &t, 0, 0);
 		u8 drain[512];
 		if (p.revents & POLLIN)
-			sys3(NR_read, sigfd, drain, sizeof drain);
+			sys3(NR_read, my->sigfd, drain, sizeof drain);
 		reap();
 	}
 }
 
 static void on_request(const struct request *q, const s32 *fds, u32 nfds)
 {
-	struct record *r = q->slot < MAX_SLOTS ? &records[q->slot] : 0;
+	struct record *r = q->slot < MAX_SLOTS ? &my->records[q->slot] : 0;
 	struct siginfo si;
 
 	switch (q->kind) {
@@ -525,9 +554,9 @@ static void on_request(const struct request *q, const s32 *fds, u32 nfds)
 		if (!r || r->used != 2 || r->serial != q->serial)
 			break;
 		sys5(NR_waitid, P_PID, r->pid, &si, WEXITED | WNOHANG | WALL, 0);
-		held--;
+		my->held--;
 		forget(r);
-		if (!held)
+		if (!my->held)
 			reap();
 		return;
 	case REQ_KILL:
@@ -535,8 +564,8 @@ static void on_request(const struct request *q, const s32 *fds, u32 nfds)
 			signal_record(r, (s32)q->offset);
 		return; /* already gone: nothing to kill */
 	case REQ_QUIT:
-		for (u32 i = 0; i < top; i++)
-			records[i].orphan = 0;
+		for (u32 i = 0; i < my->top; i++)
+			my->records[i].orphan = 0;
 		orphaned();
 	}
 	refuse(q, EBADMSG);
@@ -575,17 +604,41 @@ static int receive(void)
 #define IDLE_SPIN 60
 
 /* forget_arena is for a child that shall not have what the agent shares with the others. */
-void forget_arena(void)
-{
-	sys2(NR_munmap, ARENA_BASE, arena_size);
-	sys2(NR_munmap, records, MAX_SLOTS * sizeof(struct record));
-}
+void forget_arena(void) { sys2(NR_munmap, ARENA_BASE, ARENA_SIZE); }
 
 static void must(s64 r, int step)
 {
 	if (r < 0 && r > -4096)
 		for (;;)
 			sys1(NR_exit_group, step);
+}
+
+/*
+ * unmap_high gives back what the kernel maps at the far end of the address
+ * space: the first stack, and the vdso, which nothing here calls. Each child
+ * would otherwise have three or more page tables for it. It is no failure if
+ * the kernel refuses (CONFIG_MSEAL_SYSTEM_MAPPINGS).
+ */
+static void unmap_high(void)
+{
+	u64 from = ARENA_BASE + ARENA_SIZE;
+
+	/* munmap takes no range beyond the end, which depends on architecture and configuration. */
+	for (int bits = 48; bits >= 36; bits--)
+		if (!sys2(NR_munmap, from, (1ULL << bits) - from) ||
+		    !sys2(NR_munmap, from, (1ULL << bits) - 4096 - from)) /* TASK_SIZE_MAX of x86 */
+			return;
+}
+
+/* zygote makes the agent's memory and returns where its stack begins. It still runs on the kernel's. */
+void *zygote(void)
+{
+	s64 a = sys6(NR_mmap, ZYGOTE_BASE, sizeof *my, 3, 0x100022 /* MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE */, ~0ULL, 0);
+
+	if (a != ZYGOTE_BASE)
+		must(-EINVAL, 15);
+	must(sys3(NR_madvise, a, sizeof *my, 10 /* MADV_DONTFORK */), 15);
+	return my->stack + sizeof my->stack;
 }
 
 static void setup(void)
@@ -603,21 +656,20 @@ static void setup(void)
 		must(sys3(NR_fcntl, fd, 2 /* F_SETFD */, 1), 11);
 	must(sys3(NR_close_range, FD_PROC + 1, ~0u, 0), 12);
 	must(sys2(NR_fstat, FD_ARENA, st), 13);
-	arena_size = st[6]; /* st_size on both architectures */
-	s64 a = sys6(NR_mmap, ARENA_BASE, arena_size, 3, 0x100001 /* MAP_SHARED | MAP_FIXED_NOREPLACE */, FD_ARENA, 0);
+	if (st[6] != ARENA_SIZE) /* st_size on both architectures */
+		must(-EINVAL, 14);
+	s64 a = sys6(NR_mmap, ARENA_BASE, ARENA_SIZE, 3, 0x100001 /* MAP_SHARED | MAP_FIXED_NOREPLACE */, FD_ARENA, 0);
 	if (a != (s64)ARENA_BASE)
 		must(-EINVAL, 14);
 	sys1(NR_close, FD_ARENA);
-	a = sys6(NR_mmap, 0, MAX_SLOTS * sizeof(struct record), 3, 0x21 /* MAP_SHARED | MAP_ANONYMOUS */, ~0ULL, 0);
-	must(a, 15);
-	records = (struct record *)a;
-	must(sigfd = (s32)sys4(NR_signalfd4, -1, &chld, 8, O_CLOEXEC | 04000), 16);
-	must(epfd = (s32)sys1(NR_epoll_create1, O_CLOEXEC), 17);
-	must(self_pidfd = (s32)sys2(NR_pidfd_open, sys0(NR_getpid), 0), 18);
+	unmap_high();
+	must(my->sigfd = (s32)sys4(NR_signalfd4, -1, &chld, 8, O_CLOEXEC | 04000), 16);
+	must(my->epfd = (s32)sys1(NR_epoll_create1, O_CLOEXEC), 17);
+	must(my->self_pidfd = (s32)sys2(NR_pidfd_open, sys0(NR_getpid), 0), 18);
 	struct epoll_event e = { .events = POLLIN, .data = 0 };
-	must(sys4(NR_epoll_ctl, epfd, 1, FD_CONTROL, &e), 19);
+	must(sys4(NR_epoll_ctl, my->epfd, 1, FD_CONTROL, &e), 19);
 	e.data = 1;
-	must(sys4(NR_epoll_ctl, epfd, 1, sigfd, &e), 20);
+	must(sys4(NR_epoll_ctl, my->epfd, 1, my->sigfd, &e), 20);
 }
 
 __attribute__((noreturn)) void agent_main(void)
@@ -630,12 +682,12 @@ __attribute__((noreturn)) void agent_main(void)
 		struct epoll_event evs[16];
 		s64 n = 0;
 		/* A host that launches one after the other asks again within microseconds; to be woken up takes longer. */
-		for (int i = 0; i < IDLE_SPIN && !live && !n; i++) {
-			n = sys6(NR_epoll_pwait, epfd, (u64)evs, 16, 0, 0, 8);
+		for (int i = 0; i < IDLE_SPIN && !my->live && !n; i++) {
+			n = sys6(NR_epoll_pwait, my->epfd, (u64)evs, 16, 0, 0, 8);
 			relax();
 		}
 		if (!n)
-			n = sys6(NR_epoll_pwait, epfd, (u64)evs, 16, ~0ULL, 0, 8);
+			n = sys6(NR_epoll_pwait, my->epfd, (u64)evs, 16, ~0ULL, 0, 8);
 		u8 drain[512];
 		for (s64 i = 0; i < n; i++) {
 			u64 d = evs[i].data;
@@ -643,11 +695,11 @@ __attribute__((noreturn)) void agent_main(void)
 				/* One at a time: between two clones others may have ended. */
 				receive();
 			} else if (d == 1) {
-				sys3(NR_read, sigfd, drain, sizeof drain);
+				sys3(NR_read, my->sigfd, drain, sizeof drain);
 				reap();
 			} else {
 				u32 slot = (u32)(d & 0xfffff) - 16;
-				if (slot < MAX_SLOTS && pipe_key(slot, records[slot].serial) == d)
+				if (slot < MAX_SLOTS && pipe_key(slot, my->records[slot].serial) == d)
 					on_exec(slot);
 			}
 		}
@@ -656,9 +708,9 @@ __attribute__((noreturn)) void agent_main(void)
 
 /* The kernel enters with the stack pointer at argc and no return address. */
 #if defined(__x86_64__)
-__asm__(".globl _start\n_start:\n\txor %ebp,%ebp\n\tand $-16,%rsp\n\tcall agent_main\n\thlt\n");
+__asm__(".globl _start\n_start:\n\txor %ebp,%ebp\n\tand $-16,%rsp\n\tcall zygote\n\tmov %rax,%rsp\n\tcall agent_main\n\thlt\n");
 #else
-__asm__(".globl _start\n_start:\n\tmov x29,#0\n\tbl agent_main\n\tbrk #1\n");
+__asm__(".globl _start\n_start:\n\tmov x29,#0\n\tbl zygote\n\tmov sp,x0\n\tbl agent_main\n\tbrk #1\n");
 #endif
 
 /* clang may turn loops and initialisers into calls of these. */

@@ -3,15 +3,13 @@
 #define HOLDSHORT_AGENT_H
 #include "sys.h"
 
-/* What a child knows of itself; on the agent's stack, copied by clone. */
+/* What a child knows of itself. */
 struct self {
 	u32 slot;
 	u64 serial;
 	s32 agent_pidfd;
 	u32 wait_agent;
 };
-
-extern u64 arena_size;
 
 static inline u32 load(u32 *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
 static inline void store(u32 *p, u32 v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
@@ -42,11 +40,21 @@ static inline u64 ticks(void)
 
 static inline int in_arena(u64 p, u64 len)
 {
-	return p >= ARENA_BASE && len <= arena_size && p - ARENA_BASE <= arena_size - len;
+	return p >= ARENA_BASE && len <= ARENA_SIZE && p - ARENA_BASE <= ARENA_SIZE - len;
+}
+
+static inline void first_registers(u64 *r, const s32 *fds, u32 nfds)
+{
+	for (u32 i = 0; i < NREGS; i++)
+		r[i] = ~0ULL;
+	r[REG_NULL] = FD_NULL;
+	r[REG_PROC] = FD_PROC;
+	for (u32 i = 0; i < nfds; i++)
+		r[REG_FD0 + i] = (u64)fds[i];
 }
 
 void send_event(const struct event *ev, int fd);
 void forget_arena(void);
 s64 start_init(struct launch *l, struct self *me, u64 uid, u64 gid);
-__attribute__((noreturn)) void child(struct launch *l, struct self *me, u64 *regs);
+__attribute__((noreturn)) void born(struct launch *l);
 #endif

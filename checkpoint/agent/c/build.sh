@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")"
 flags="-std=gnu11 -O2 -Wall -Wextra -Werror -Wno-unused-parameter -ffreestanding -fno-builtin -nostdlib -static
  -fno-pic -fno-pie -fno-stack-protector -fomit-frame-pointer -fno-asynchronous-unwind-tables -fno-ident -fuse-ld=lld
- -Wl,--build-id=none -Wl,-z,norelro -Wl,-z,noseparate-code -Wl,--gc-sections -Wl,-s"
+ -Wl,--build-id=none -Wl,-z,norelro -Wl,-z,noseparate-code -Wl,--no-rosegment -Wl,--gc-sections -Wl,-s"
 for arch in amd64:x86_64 arm64:aarch64; do
 	# shellcheck disable=SC2086 # flags are words
 	${CLANG:-clang} --target="${arch#*:}-linux-gnu" $flags -o "../agent_linux_${arch%%:*}.elf" agent.c child.c init.c

@@ -135,7 +135,7 @@ static s64 do_op(struct launch *l, struct self *me, struct op *o, u64 *r)
 	return sys6(o->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
-__attribute__((noreturn)) void child(struct launch *l, struct self *me, u64 *r)
+static __attribute__((noreturn)) void child(struct launch *l, struct self *me, u64 *r)
 {
 	if (me->wait_agent) {
 		/* The agent writes our id maps first. It is at it right now, so a short spin beats a sleep. */
@@ -168,4 +168,13 @@ __attribute__((noreturn)) void child(struct launch *l, struct self *me, u64 *r)
 		}
 		park(l, me, go);
 	}
+}
+
+__attribute__((noreturn)) void born(struct launch *l)
+{
+	struct self me = { l->slot, l->serial, l->agent_pidfd, l->wait_agent };
+	u64 r[NREGS];
+
+	first_registers(r, l->fds, l->nfds < MAX_FDS ? l->nfds : MAX_FDS);
+	child(l, &me, r);
 }

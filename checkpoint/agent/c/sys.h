@@ -30,6 +30,7 @@ static inline s64 sys6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 #define NR_execve 59
 #define NR_wait4 61
 #define NR_munmap 11
+#define NR_madvise 28
 #define NR_setgroups 116
 #define NR_setresuid 117
 #define NR_setresgid 119
@@ -109,6 +110,7 @@ static inline s64 sys6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 #define NR_execve 221
 #define NR_wait4 260
 #define NR_munmap 215
+#define NR_madvise 233
 #define NR_setgroups 159
 #define NR_setresuid 147
 #define NR_setresgid 149
