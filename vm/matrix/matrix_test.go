@@ -10,6 +10,7 @@ const events = `{"Action":"run","Test":"TestA"}
 {"Action":"output","Test":"TestA","Output":"=== RUN   TestA\n"}
 {"Action":"pass","Test":"TestA","Elapsed":0.5}
 {"Action":"output","Test":"TestB","Output":"    b_test.go:7: needs Landlock ABI 3\n"}
+{"Action":"output","Test":"TestB","Output":"PASS\n"}
 {"Action":"output","Test":"TestB","Output":"--- SKIP: TestB (0.00s)\n"}
 {"Action":"skip","Test":"TestB"}
 {"Action":"output","Test":"TestC","Output":"    c_test.go:9: wrong\n"}
