@@ -77,18 +77,31 @@ func Of(r *request.Request) []string {
 	return out
 }
 
+// source is where a drawer's numbers come from.
+type source interface {
+	IntN(n int) int
+	Uint32() uint32
+	Uint32N(n uint32) uint32
+	Uint64() uint64
+	Uint64N(n uint64) uint64
+	Shuffle(n int, swap func(i, j int))
+}
+
 type drawer struct {
-	*rand.Rand
+	source
 	m     *Machine
 	r     *request.Request
 	index uint64
 	on    map[string]bool
+	// wanted is which of a parameter's values the model wants, negative
+	// outside of the model, where everything is left to chance.
+	wanted int
 }
 
 // Draw computes one request. It is deterministic, and valid by construction
 // for the machine.
 func Draw(seed, index uint64, m *Machine) *request.Request {
-	d := &drawer{Rand: rand.New(rand.NewPCG(seed, index)), m: m, r: request.New(m.Dir + "/workload"), index: index, on: map[string]bool{}}
+	d := &drawer{source: rand.New(rand.NewPCG(seed, index)), wanted: -1, m: m, r: request.New(m.Dir + "/workload"), index: index, on: map[string]bool{}}
 	var possible []*dimension
 	for i := range dimensions {
 		if x := &dimensions[i]; x.draw != nil && m.can(x) {
@@ -132,10 +145,32 @@ func (d *drawer) add(x *dimension) {
 	}
 }
 
+// chosen is the value that the model wants, if it wants one.
+func (d *drawer) chosen() (int, bool) { return d.wanted, d.wanted >= 0 }
+
+// choose is a number below n, or the value that the model wants.
+func (d *drawer) choose(n int) int {
+	if d.wanted >= 0 {
+		return d.wanted
+	}
+	return d.IntN(n)
+}
+
+// flip is true with the given chance; of a model's values, if it wants the first.
+func (d *drawer) flip(percent int) bool {
+	if d.wanted >= 0 {
+		return d.wanted == 0
+	}
+	return d.chance(percent)
+}
+
 func (d *drawer) chance(percent int) bool { return d.IntN(100) < percent }
 
 // in is a number from lo to hi.
 func (d *drawer) in(lo, hi int) int { return lo + d.IntN(hi-lo+1) }
+
+// choice is one of a list: that which the model wants.
+func choice[T any](d *drawer, list ...T) T { return list[d.choose(len(list))] }
 
 func pick[T any](d *drawer, list ...T) T { return list[d.IntN(len(list))] }
 

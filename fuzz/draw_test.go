@@ -17,7 +17,7 @@ func able() *Machine {
 			"pids": "/sys/fs/cgroup/pids", "memory": "/sys/fs/cgroup/memory", "cpu": "/sys/fs/cgroup/cpu",
 		},
 		CPUs: []int{0, 1, 5}, Dir: "/tmp/dir", Tag: "abcde", Listener: "/tmp/dir/listener", WaitKillable: true, LandlockABI: 7,
-		SetAttr: true, Mknod: true, IDMapped: true,
+		SetAttr: true, Mknod: true, IDMapped: true, Mqueue: true,
 	}
 	for i := range m.Rlimits {
 		m.Rlimits[i] = [2]uint64{infinity, infinity}

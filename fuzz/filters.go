@@ -80,7 +80,7 @@ func (d *drawer) filter(allowed []string) *specs.LinuxSeccomp {
 	d.Shuffle(len(calls), func(i, j int) { calls[i], calls[j] = calls[j], calls[i] })
 	calls = calls[:d.in(1, len(calls))]
 	refuse := []specs.LinuxSeccompAction{specs.ActErrno, specs.ActErrno, specs.ActKillProcess, specs.ActKillThread, specs.ActTrap, specs.ActLog}
-	if d.chance(60) {
+	if d.flip(60) {
 		s.DefaultAction = specs.ActAllow
 	} else {
 		s.DefaultAction = pick(d, specs.ActErrno, specs.ActKillProcess, specs.ActTrap)

@@ -49,7 +49,7 @@ var identity = []dimension{
 		name: "groups", needs: []string{"ids"},
 		draw: func(d *drawer) {
 			u := &d.r.Spec.Process.User
-			for range pick(d, 1, 2, 3, 16, 100) {
+			for range choice(d, 1, 2, 3, 16, 100) {
 				u.AdditionalGids = append(u.AdditionalGids, d.id(d.r.Spec.Linux.GIDMappings))
 			}
 		},
@@ -108,6 +108,9 @@ func secure(d *drawer) {
 			b |= bit << 1
 		}
 	}
+	if v, ok := d.chosen(); ok {
+		b = []uint32{0, noRoot, noFixup, keepCaps, noAmbient, noRoot | noFixup | keepCaps | allLocks}[v]
+	}
 	// A lock on the cleared bit would leave a user other than 0 nothing to set
 	// capabilities from.
 	if b&keepCapsLocked != 0 {
@@ -146,6 +149,19 @@ func caps(d *drawer) {
 	}
 	eff := d.subset(per)
 	amb := d.subset(per & inh)
+	if v, ok := d.chosen(); ok {
+		switch v {
+		case 0:
+			bnd, inh, per, eff, amb = 0, 0, 0, 0, 0
+		case 1:
+			bnd, inh, per, eff, amb = bounding, 0, base, base, 0
+		case 2: // some, as drawn
+			amb = 0
+		case 3:
+			inh = bounding & base & d.Uint64()
+			bnd, per, eff, amb = bounding, base, inh, inh
+		}
+	}
 	if s := d.r.Ext.Securebits; s != nil && *s&noAmbient != 0 {
 		amb = 0
 	}

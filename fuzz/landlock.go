@@ -61,9 +61,17 @@ func drawLandlock(d *drawer) {
 			files = append(files, r)
 		}
 	}
-	for range pick(d, 1, 1, 1, 2, 3, 7) {
+	layers := pick(d, 1, 1, 1, 2, 3, 7)
+	v, forced := d.chosen()
+	if forced {
+		layers = []int{1, 1, 1, 3}[v]
+	}
+	for range layers {
 		var l policies.Ruleset
 		what := d.IntN(8)
+		if forced {
+			what = []int{1, 2, 5, 7}[v] // of bits 1, 2, 4
+		}
 		if d.m.LandlockABI < 4 || what&1 != 0 {
 			l.HandledAccessFS = some(d, 50, files)
 		}

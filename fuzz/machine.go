@@ -40,6 +40,7 @@ type Machine struct {
 	Links        map[string]bool
 	RoutingRules bool // and rules for choosing a routing table
 	Nftables     bool // and packet filters
+	Mqueue       bool // message queues have their limits in sysctl
 
 	// Speculation are the settings that the kernel leaves to processes, as
 	// "storeBypass=disable".
@@ -112,6 +113,8 @@ func Detect(dir string) (*Machine, error) {
 	m.mounts()
 	_, err = os.Stat("/proc/self/ns/time")
 	m.TimeNS = err == nil
+	_, err = os.Stat("/proc/sys/fs/mqueue/msg_max")
+	m.Mqueue = err == nil
 	m.Speculation = speculations()
 	if m.Root {
 		m.Links, m.RoutingRules, m.Nftables = linkKinds(), routingRules(), canNftables()

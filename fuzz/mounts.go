@@ -127,6 +127,9 @@ var mounts = []dimension{
 				}
 				d.r.Spec.Linux.Devices = append(d.r.Spec.Linux.Devices, x)
 			}
+			if _, ok := d.chosen(); ok && len(d.r.Spec.Linux.Devices) == 0 {
+				d.r.Spec.Linux.Devices = []specs.LinuxDevice{{Path: "/dev/fifo", Type: "p"}}
+			}
 		},
 		has: func(r *request.Request) bool { return len(r.Linux().Devices) > 0 },
 	},
@@ -178,7 +181,7 @@ var mounts = []dimension{
 			if l := d.r.Spec.Linux; d.r.Spec.Root == nil && len(d.r.Spec.Mounts)+len(l.MaskedPaths)+len(l.ReadonlyPaths) == 0 {
 				words = append(words, "shared", "unbindable")
 			}
-			d.r.Spec.Linux.RootfsPropagation = pick(d, "", "r") + pick(d, words...)
+			d.r.Spec.Linux.RootfsPropagation = pick(d, "", "r") + choice(d, words...)
 		},
 		has: func(r *request.Request) bool { return r.Linux().RootfsPropagation != "" },
 	},

@@ -84,7 +84,7 @@ var namespaces = []dimension{
 func idMaps(d *drawer) {
 	l := d.r.Spec.Linux
 	base := uint32(100000 + 65536*d.in(0, 50))
-	switch d.IntN(5) {
+	switch d.choose(5) {
 	case 0: // one line
 		n := uint32(pick(d, 2, 1000, 65536))
 		l.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: base, Size: n}}
@@ -101,8 +101,11 @@ func idMaps(d *drawer) {
 			return m
 		}
 		l.UIDMappings, l.GIDMappings = lines(pick(d, 2, 3, 5, 6, 16)), lines(pick(d, 2, 4, 5, 12, 16))
-	case 2: // a single id
+	case 2, 5: // a single id
 		id := uint32(pick(d, 0, 0, 1000))
+		if v, ok := d.chosen(); ok {
+			id = map[int]uint32{2: 0, 5: 1000}[v]
+		}
 		host := uint32(pick(d, 0, 1000, int(base)))
 		l.UIDMappings = []specs.LinuxIDMapping{{ContainerID: id, HostID: host, Size: 1}}
 		l.GIDMappings = []specs.LinuxIDMapping{{ContainerID: id, HostID: host, Size: 1}}

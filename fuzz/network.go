@@ -2,7 +2,6 @@ package fuzz
 
 import (
 	"net/netip"
-	"os"
 	"strconv"
 
 	"github.com/holdshort/holdshort/harness/request"
@@ -96,7 +95,7 @@ var network = []dimension{
 // moreSysctls are those of each family that network.go does not draw.
 var moreSysctls = []dimension{
 	{
-		name: "sysctl mqueue", needs: []string{"ns ipc"}, can: hasSysctl("fs/mqueue/msg_max"),
+		name: "sysctl mqueue", needs: []string{"ns ipc"}, can: func(m *Machine) bool { return m.Root && m.Mqueue },
 		draw: func(d *drawer) {
 			if !d.on["ns user"] {
 				d.sysctl("fs.mqueue.msg_max", strconv.Itoa(d.in(1, 1000)))
@@ -128,13 +127,6 @@ var moreSysctls = []dimension{
 			return false
 		},
 	},
-}
-
-func hasSysctl(path string) func(*Machine) bool {
-	return func(m *Machine) bool {
-		_, err := os.Stat("/proc/sys/" + path)
-		return err == nil && m.Root
-	}
 }
 
 func (d *drawer) sysctl(key, value string) {

@@ -65,7 +65,9 @@ var scheduling = slices.Concat([]dimension{
 		name: "ioprio",
 		draw: func(d *drawer) {
 			class := pick(d, specs.IOPRIO_CLASS_BE, specs.IOPRIO_CLASS_IDLE)
-			if d.host(capSysNice) && d.chance(30) {
+			if v, ok := d.chosen(); ok {
+				class = []specs.IOPriorityClass{specs.IOPRIO_CLASS_BE, specs.IOPRIO_CLASS_IDLE, specs.IOPRIO_CLASS_RT}[v]
+			} else if d.host(capSysNice) && d.chance(30) {
 				class = specs.IOPRIO_CLASS_RT
 			}
 			d.r.Spec.Process.IOPriority = &specs.LinuxIOPriority{Class: class, Priority: d.in(0, 7)}
@@ -78,6 +80,13 @@ var scheduling = slices.Concat([]dimension{
 			s := &specs.Scheduler{Policy: pick(d, specs.SchedOther, specs.SchedBatch, specs.SchedIdle)}
 			if d.host(capSysNice) && d.chance(40) && !(d.m.RTGroups && d.cpuCgroup()) {
 				s.Policy, s.Priority = pick(d, specs.SchedFIFO, specs.SchedRR), int32(d.in(1, 20))
+			}
+			if v, ok := d.chosen(); ok {
+				s.Policy, s.Priority = schedulerValues[v].policy, schedulerValues[v].priority
+				if s.Policy == specs.SchedDeadline {
+					d.deadline()
+					return
+				}
 			}
 			if d.chance(30) {
 				s.Flags = []specs.LinuxSchedulerFlag{specs.SchedFlagResetOnFork}
@@ -102,18 +111,24 @@ var scheduling = slices.Concat([]dimension{
 	},
 })
 
+// schedulerValues are the scheduler's, in the order of the model.
+var schedulerValues = []struct {
+	policy   specs.LinuxSchedulerPolicy
+	priority int32
+}{{specs.SchedOther, 0}, {specs.SchedBatch, 0}, {specs.SchedIdle, 0}, {specs.SchedFIFO, 3}, {specs.SchedRR, 5}, {specs.SchedDeadline, 0}}
+
 var process = []dimension{
 	{
 		name: "umask",
 		draw: func(d *drawer) {
-			d.r.Spec.Process.User.Umask = new(uint32(pick(d, 0, 0o22, 0o77, 0o777, d.in(0, 0o777))))
+			d.r.Spec.Process.User.Umask = new(uint32(choice(d, 0, 0o22, 0o77, 0o777, d.in(0, 0o777))))
 		},
 		has: func(r *request.Request) bool { return r.Process().User.Umask != nil },
 	},
 	{
 		name: "personality",
 		draw: func(d *drawer) {
-			if d.chance(20) {
+			if d.flip(20) {
 				d.r.Spec.Linux.Personality = &specs.LinuxPersonality{Domain: pick(d, specs.PerLinux, specs.PerLinux32)}
 				return
 			}
@@ -162,7 +177,7 @@ var process = []dimension{
 	{
 		name: "program by descriptor",
 		draw: func(d *drawer) {
-			p := &request.Program{Host: d.m.Dir + "/workload", Memfd: d.chance(50)}
+			p := &request.Program{Host: d.m.Dir + "/workload", Memfd: d.flip(50)}
 			if d.chance(40) {
 				p.Number = d.in(3+MaxPassed, 100)
 			}
@@ -196,14 +211,14 @@ var process = []dimension{
 			if d.on["root"] {
 				dir = "/work"
 			}
-			d.r.Spec.Process.Cwd = pick(d, "/", dir)
+			d.r.Spec.Process.Cwd = choice(d, "/", dir)
 		},
 		has: func(r *request.Request) bool { return r.Process().Cwd != "" },
 	},
 	{
 		name: "env",
 		draw: func(d *drawer) {
-			for i := range pick(d, 1, 3, 10, 60) {
+			for i := range choice(d, 1, 3, 10, 60) {
 				d.r.Spec.Process.Env = append(d.r.Spec.Process.Env, fmt.Sprintf("V%d=%s", i, d.word(0, pick(d, 0, 10, 200))))
 			}
 		},
@@ -212,7 +227,7 @@ var process = []dimension{
 	{
 		name: "args",
 		draw: func(d *drawer) {
-			for range pick(d, 1, 3, 10, 60) {
+			for range choice(d, 1, 3, 10, 60) {
 				d.r.Spec.Process.Args = append(d.r.Spec.Process.Args, d.word(0, pick(d, 0, 10, 200)))
 			}
 		},
@@ -235,5 +250,5 @@ func (d *drawer) signals() []request.Signal {
 			all = append(all, s)
 		}
 	}
-	return some(d, pick(d, 3, 30, 100), all)
+	return some(d, choice(d, 3, 30, 100), all)
 }

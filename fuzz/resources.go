@@ -91,6 +91,9 @@ var cgroups = []dimension{
 // linux.cgroupsPath, or by the extension.
 func (d *drawer) oci() bool {
 	l, c := d.r.Spec.Linux, &d.r.Ext.Cgroup
+	if _, ok := d.chosen(); ok {
+		return l.CgroupsPath != "" // a parameter of its own
+	}
 	if l.CgroupsPath == "" && c.IsZero() && d.chance(50) {
 		l.CgroupsPath = "/" + d.cgroup()
 	}

@@ -46,16 +46,7 @@ var tuning = []dimension{
 			if !d.host(capSysNice) || d.on["affinity"] {
 				return
 			}
-			// So little that all launches at a time stay within what the CPUs have.
-			period := uint64(d.in(50, 100)) * 1e6
-			deadline := period - uint64(d.in(0, 10))*1e6
-			s := &specs.Scheduler{Policy: specs.SchedDeadline, Runtime: uint64(d.in(20_000, 200_000)), Deadline: deadline, Period: period}
-			for _, f := range []specs.LinuxSchedulerFlag{specs.SchedFlagResetOnFork, specs.SchedFlagReclaim, specs.SchedFlagDLOverrun} {
-				if d.chance(30) {
-					s.Flags = append(s.Flags, f)
-				}
-			}
-			d.r.Spec.Process.Scheduler = s
+			d.deadline()
 		},
 		has: policy(specs.SchedDeadline),
 	},
@@ -99,4 +90,18 @@ var tuning = []dimension{
 		draw: func(d *drawer) { d.r.Ext.Memory.Merge = new(d.chance(80)) },
 		has:  func(r *request.Request) bool { return r.Ext.Memory.Merge != nil },
 	},
+}
+
+// deadline draws what a deadline task asks for.
+func (d *drawer) deadline() {
+	// So little that all launches at a time stay within what the CPUs have.
+	period := uint64(d.in(50, 100)) * 1e6
+	deadline := period - uint64(d.in(0, 10))*1e6
+	s := &specs.Scheduler{Policy: specs.SchedDeadline, Runtime: uint64(d.in(20_000, 200_000)), Deadline: deadline, Period: period}
+	for _, f := range []specs.LinuxSchedulerFlag{specs.SchedFlagResetOnFork, specs.SchedFlagReclaim, specs.SchedFlagDLOverrun} {
+		if d.chance(30) {
+			s.Flags = append(s.Flags, f)
+		}
+	}
+	d.r.Spec.Process.Scheduler = s
 }

@@ -1,0 +1,71 @@
+package fuzz
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/holdshort/holdshort/fuzz/cover"
+)
+
+// Sequence is the cases of a campaign: case i is a function of model, seed,
+// strength and i. The first ones are a covering array of strength 2, then one of
+// strength 3 that builds on it if so wished, and then every case is drawn by
+// itself from the whole space.
+type Sequence struct {
+	md   *Model
+	seed uint64
+
+	mu     sync.Mutex
+	rows   []Assignment
+	arrays []*cover.Array // those to come, the first is under way
+}
+
+// Sequence begins a campaign. strength is 1 for none of the arrays, 2 or 3.
+func (md *Model) Sequence(seed uint64, strength int) (*Sequence, error) {
+	if strength < 1 || strength > 3 {
+		return nil, fmt.Errorf("fuzz: strength %d: 1 (no covering array), 2 and 3 are possible", strength)
+	}
+	q := &Sequence{md: md, seed: seed}
+	for t := 2; t <= strength; t++ {
+		a, err := cover.NewArray(md.space, t, md.key(seed))
+		if err != nil {
+			return nil, err
+		}
+		q.arrays = append(q.arrays, a)
+	}
+	return q, nil
+}
+
+// At is the assignment of a case.
+func (q *Sequence) At(index uint64) Assignment {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for uint64(len(q.rows)) <= index && len(q.arrays) > 0 {
+		r := q.arrays[0].Next()
+		if r == nil {
+			q.arrays = q.arrays[1:]
+			continue
+		}
+		q.rows = append(q.rows, r)
+		for _, a := range q.arrays[1:] {
+			a.Cover(r)
+		}
+	}
+	if index < uint64(len(q.rows)) {
+		return q.rows[index]
+	}
+	return q.md.space.Random(cover.NewStream(q.md.key(q.seed, index, 1)))
+}
+
+// Rows is how many of the cases are of the covering arrays. It computes them.
+func (q *Sequence) Rows() int {
+	for i := uint64(0); ; i++ {
+		q.At(i)
+		q.mu.Lock()
+		n, done := len(q.rows), len(q.arrays) == 0
+		q.mu.Unlock()
+		if done {
+			return n
+		}
+	}
+}
