@@ -44,7 +44,9 @@ type held struct {
 	mountsErr error
 	// before counts the mounts at each point before the workload's own were
 	// made; nil if that is not known.
-	before     map[string]int
+	before map[string]int
+	// mounted are the file systems that were mounted then.
+	mounted    map[fsDevice]bool
 	unbindable []string // those that no bind mount takes along
 }
 

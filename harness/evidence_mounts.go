@@ -41,13 +41,35 @@ func (h *held) mountsBefore(asked bool) {
 	if err != nil {
 		return
 	}
-	h.before = make(map[string]int, len(list))
+	h.before, h.mounted = make(map[string]int, len(list)), make(map[fsDevice]bool, len(list))
 	for _, m := range list {
 		h.before[m.Mountpoint]++
+		h.mounted[fsDevice{m.Major, m.Minor}] = true
 		if strings.Contains(m.Optional, "unbindable") {
 			h.unbindable = append(h.unbindable, m.Mountpoint)
 		}
 	}
+}
+
+// fsDevice is the device number of a mounted file system.
+type fsDevice struct{ major, minor int }
+
+// itsOwn reports that a mount of this type is a file system of its own, so that
+// one that was there before is a bind of it, which mountinfo does not tell. There
+// is one proc for each pid namespace and one mqueue for each ipc namespace.
+func (h *held) itsOwn(fstype string) bool {
+	fresh := func(k checkpoint.NamespaceKind) bool {
+		return slices.ContainsFunc(h.cfg.Namespaces, func(n checkpoint.Namespace) bool { return n.Kind == k && n.PID == 0 && n.Path == "" })
+	}
+	switch fstype {
+	case "devpts", "tmpfs", "ramfs", "overlay":
+		return true
+	case "proc":
+		return fresh(checkpoint.PID)
+	case "mqueue":
+		return fresh(checkpoint.IPC)
+	}
+	return false
 }
 
 // mount compares the topmost mount at a target with what was asked for.
@@ -90,6 +112,9 @@ func (h *held) mount(want specs.Mount) (any, bool, string, error) {
 		}
 	} else if !bind && want.Type != "" && m.FSType != want.Type {
 		return got, false, "the file system is of another type", nil
+	}
+	if !bind && h.mounted[fsDevice{m.Major, m.Minor}] && h.itsOwn(m.FSType) {
+		return got, false, "it is no file system of its own, but one that was there before", nil
 	}
 	below := h.below(m)
 	if why, err := h.mappedAsAsked(&want, source, m, below); why != "" || err != nil {

@@ -89,6 +89,24 @@ func TestSabotageMountOptions(t *testing.T) {
 		{name: "devpts/the host's", ask: pts, tamper: config(func(c *checkpoint.Config) {
 			c.Mounts[0] = checkpoint.Mount{Source: "/dev/pts", Target: "/dev/pts", Options: []string{"bind"}}
 		}), want: weaker},
+		{
+			name: "proc/that of another pid namespace",
+			ask: func(t *testing.T, q *request.Request) {
+				t.Helper()
+				ns(specs.PIDNamespace)(t, q)
+				mounts(specs.Mount{Destination: "/mnt", Type: "proc", Source: "proc", Options: []string{"nosuid", "nodev", "noexec"}})(t, q)
+			},
+			tamper: config(func(c *checkpoint.Config) {
+				c.Mounts[0] = checkpoint.Mount{Source: "/proc", Target: "/mnt", Options: []string{"bind", "nosuid", "nodev", "noexec"}}
+			}), want: weaker,
+		},
+		{
+			name: "devpts/one that was there, with the same options",
+			ask:  mounts(specs.Mount{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"nosuid", "noexec"}}),
+			tamper: config(func(c *checkpoint.Config) {
+				c.Mounts[0] = checkpoint.Mount{Source: "/dev/pts", Target: "/dev/pts", Options: []string{"bind", "nosuid", "noexec"}}
+			}), want: weaker,
+		},
 		{name: "devpts/ptmxmode", ask: pts, tamper: dropOption(0, "ptmxmode=0666"), want: weaker},
 		{name: "devpts/gid", ask: pts, tamper: dropOption(0, "gid=5"), want: weaker},
 		{name: "tmpfs/nosymfollow", ask: tmpfs("nosymfollow"), tamper: dropOption(0, "nosymfollow"), want: weaker},
