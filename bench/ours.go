@@ -21,6 +21,7 @@ func ours(s *settings) []contestant {
 			r, err := l.Run(context.Background(), config(s.workload, ns), nil)
 			return outcome(r, err)
 		}, close: func() { l.Close() }}, l, s.workload},
+		prepared(l, s.workload),
 		&inProcess{name: "holdshort, held and released", launch: func(ns namespaces) error {
 			ctx := context.Background()
 			w, err := l.Spawn(ctx, config(s.workload, ns), nil)
@@ -36,6 +37,21 @@ func ours(s *settings) []contestant {
 		verified(s, "holdshort, verified and frozen", &harness.RunnerOptions{Freeze: true}, (*harness.Runner).Run),
 		verified(s, "holdshort, the witness", nil, (*harness.Runner).Witness),
 	}
+}
+
+// prepared launches from a plan for each set of namespaces, compiled once.
+func prepared(l *checkpoint.Launcher, workload string) contestant {
+	plans := map[string]*checkpoint.Plan{}
+	for _, ns := range namespaceSets {
+		p, err := l.Prepare(config(workload, ns), nil)
+		if err != nil {
+			return skipped{"holdshort, prepared", err}
+		}
+		plans[ns.name] = p
+	}
+	return &inProcess{name: "holdshort, prepared", launch: func(ns namespaces) error {
+		return outcome(plans[ns.name].Run(context.Background()))
+	}}
 }
 
 // way is how a runner launches.

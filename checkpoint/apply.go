@@ -31,9 +31,9 @@ func (w *Workload) Apply(ctx context.Context, patch *Config) error {
 	if err := merged.Validate(); err != nil {
 		return err
 	}
-	old := w.plan.cfg
-	w.plan.cfg = &merged
-	p := w.plan
+	p := w.own()
+	old := p.cfg
+	p.cfg = &merged
 	begun := p.sessionBegun
 	p.setup, p.final, p.host = batch{}, batch{}, nil
 	p.setupSteps(patch)

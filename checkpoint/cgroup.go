@@ -13,7 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+func sortedKeys[V any](m map[string]V) []string {
+	if len(m) == 0 {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(m))
+}
 
 // cgroup prepares the directories and writes the limits before the child
 // exists, so that it is born under them. In version 1 there is no birth into a

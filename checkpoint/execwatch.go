@@ -23,16 +23,14 @@ func execPipes() int {
 	return int(min(l.Cur, 1<<20) * 9 / 20)
 }
 
-// execPipe makes the pipe; the child gets the end that execve closes.
-func (w *Workload) execPipe() error {
+// execPipe makes the pipe and returns the child's end, which execve closes.
+func (w *Workload) execPipe() (int, error) {
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
-		return fail(StageAgent, "", err)
+		return -1, fail(StageAgent, "", err)
 	}
 	w.execFD = fds[0]
-	w.plan.opened = append(w.plan.opened, os.NewFile(uintptr(fds[1]), "exec"))
-	w.plan.pass(fds[1])
-	return nil
+	return fds[1], nil
 }
 
 // watchExec waits for the end of the pipe and reports the workload as running

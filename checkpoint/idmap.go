@@ -21,6 +21,9 @@ func mapped(m []IDMap, id uint32) bool {
 }
 
 func mapText(m []IDMap) string {
+	if len(m) == 0 {
+		return ""
+	}
 	var b strings.Builder
 	for _, l := range m {
 		fmt.Fprintf(&b, "%d %d %d\n", l.Inside, l.Outside, l.Count)

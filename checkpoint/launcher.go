@@ -82,6 +82,10 @@ func (l *Launcher) Spawn(ctx context.Context, cfg *Config, opts *Options) (*Work
 	if err != nil {
 		return nil, err
 	}
+	return w.toCheckpoint(ctx)
+}
+
+func (w *Workload) toCheckpoint(ctx context.Context) (*Workload, error) {
 	if err := w.spawn(ctx); err != nil {
 		return nil, err
 	}
@@ -95,13 +99,17 @@ func (l *Launcher) Start(ctx context.Context, cfg *Config, opts *Options) (*Work
 	if err != nil {
 		return nil, err
 	}
+	return w.begin(ctx)
+}
+
+func (w *Workload) begin(ctx context.Context) (*Workload, error) {
 	if w.needsHost() {
 		if err := w.spawn(ctx); err != nil {
 			return nil, err
 		}
 		return w, w.Proceed(ctx)
 	}
-	if err := w.launch(append(w.plan.setup.steps, w.plan.final.steps...), true); err != nil {
+	if err := w.launch(w.plan.steps(), true); err != nil {
 		return nil, err
 	}
 	return w, w.awaitRunning(ctx)
@@ -114,6 +122,11 @@ func (l *Launcher) Run(ctx context.Context, cfg *Config, opts *Options) (Result,
 	if err != nil {
 		return Result{}, err
 	}
+	return w.runOut(ctx), nil
+}
+
+// runOut waits for the end, which is brought about if ctx ends.
+func (w *Workload) runOut(ctx context.Context) Result {
 	w.launched.Spin()
 	select {
 	case <-w.done:
@@ -121,7 +134,7 @@ func (l *Launcher) Run(ctx context.Context, cfg *Config, opts *Options) (Result,
 		_ = w.launched.Kill(unix.SIGKILL)
 		<-w.done
 	}
-	return w.result, nil
+	return w.result
 }
 
 // Go is Start without waiting for execve: the workload proceeds as soon as it
@@ -132,6 +145,10 @@ func (l *Launcher) Go(ctx context.Context, cfg *Config, opts *Options) (*Workloa
 	if err != nil {
 		return nil, err
 	}
+	return w.leap(ctx)
+}
+
+func (w *Workload) leap(ctx context.Context) (*Workload, error) {
 	if w.needsHost() {
 		if err := w.spawn(ctx); err != nil {
 			return nil, err
@@ -139,7 +156,7 @@ func (l *Launcher) Go(ctx context.Context, cfg *Config, opts *Options) (*Workloa
 		return w, w.Proceed(ctx)
 	}
 	// Phases can only be told apart where execve is reported.
-	return w, w.launch(append(w.plan.setup.steps, w.plan.final.steps...), w.plan.opts.Timeouts != Timeouts{})
+	return w, w.launch(w.plan.steps(), w.plan.opts.Timeouts != Timeouts{})
 }
 
 // Begin is Spawn without waiting: the workload is on its way to the checkpoint.

@@ -88,6 +88,9 @@ type plan struct {
 	program  [2]int   // the same of Options.Program
 	proc     int      // register of /proc once the passed files are in place
 	listener int      // the step of final that makes a seccomp listener, -1 for none
+
+	shared bool  // by many launches, which must not change it
+	whole  steps // of a shared plan: setup and final
 }
 
 // environment is what the plan needs to know of the agent, read once.
@@ -129,6 +132,9 @@ func (p *plan) open(path string, flags int) (int, error) {
 }
 
 func (p *plan) close() {
+	if p.shared {
+		return // it has nothing open
+	}
 	for _, f := range p.opened {
 		f.Close()
 	}

@@ -46,7 +46,9 @@ func (v *validator) noNUL(field, s string) {
 
 func (v *validator) strings(field string, list []string) {
 	for i, s := range list {
-		v.noNUL(fmt.Sprintf("%s[%d]", field, i), s)
+		if strings.IndexByte(s, 0) >= 0 {
+			v.noNUL(fmt.Sprintf("%s[%d]", field, i), s)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -119,14 +120,18 @@ func (w *Workload) launch(list steps, execEvent bool) error {
 	}
 	parks := w.state == Spawning
 	ours := parks && w.launcher.agent.Live() < w.launcher.pipes
+	fds := p.fds
 	if ours {
-		if err := w.execPipe(); err != nil {
+		pipe, err := w.execPipe()
+		if err != nil {
 			p.close()
 			return errors.Join(err, removeCgroups(p.made))
 		}
+		defer unix.Close(pipe)
+		fds = append(slices.Clip(fds), pipe)
 	}
 	spec := &agent.Spec{
-		CloneFlags: p.cloneFlags, CgroupFD: p.cgroupFD, FDs: p.fds, AgentOps: p.agent.steps, Ops: list, Cleanup: p.cleanup(),
+		CloneFlags: p.cloneFlags, CgroupFD: p.cgroupFD, FDs: fds, AgentOps: p.agent.steps, Ops: list, Cleanup: p.cleanup(),
 		ExecEvent: execEvent && !ours, NoSpawned: !execEvent, Hold: parks, Orphan: p.opts.orphan(),
 	}
 	w.mu.Lock() // the first event must find launched

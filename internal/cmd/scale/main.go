@@ -66,20 +66,23 @@ func run(parked, launches, limit int) error {
 func park(l *checkpoint.Launcher, cfg *checkpoint.Config, n, limit int, acct *account) error {
 	ctx := context.Background()
 	runtime.GC()
-	before, own := acct.bytes(), resident(os.Getpid())
+	before, own := acct.bytes(), private(os.Getpid())
 	begun := time.Now()
 	ws := make([]*checkpoint.Workload, n)
+	plan, err := l.Prepare(cfg, nil)
+	if err != nil {
+		return err
+	}
 	for i := range ws {
-		var err error
-		if ws[i], err = l.Spawn(ctx, cfg, nil); err != nil {
+		if ws[i], err = plan.Spawn(ctx); err != nil {
 			return fmt.Errorf("workload %d: %w", i, err)
 		}
 	}
 	took := time.Since(begun)
 	runtime.GC()
-	after, grown := acct.bytes(), resident(os.Getpid())-own
+	after, grown := acct.bytes(), private(os.Getpid())-own
 	each := float64(after-before) / float64(n) / 1000
-	fmt.Printf("%d parked in %s; %.1f kB for each, of which %.1f kB in the host (%s)\n",
+	fmt.Printf("%d parked in %s; %.1f kB for each, of which %.1f kB are memory of the host's alone (%s)\n",
 		n, took.Round(time.Millisecond), each, float64(grown)/float64(n)/1000, acct.how)
 	begun = time.Now()
 	for _, w := range ws {
@@ -166,12 +169,19 @@ func descriptors(pid int) int {
 }
 
 // resident is the resident memory of a process in bytes.
-func resident(pid int) int64 {
+func resident(pid int) int64 { return pages(pid, 1) }
+
+// private is what of it is no file's and not shared: the arena is, and the
+// child would be counted with it.
+func private(pid int) int64 { return pages(pid, 1) - pages(pid, 2) }
+
+// pages is a field of /proc/PID/statm in bytes.
+func pages(pid, field int) int64 {
 	b, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
 	f := strings.Fields(string(b))
-	if len(f) < 2 {
+	if len(f) <= field {
 		return 0
 	}
-	n, _ := strconv.ParseInt(f[1], 10, 64)
+	n, _ := strconv.ParseInt(f[field], 10, 64)
 	return n * int64(os.Getpagesize())
 }
