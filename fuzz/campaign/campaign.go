@@ -1,0 +1,329 @@
+package campaign
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/holdshort/holdshort/fuzz"
+	"github.com/holdshort/holdshort/fuzz/cover"
+	"github.com/holdshort/holdshort/fuzz/shrink"
+	"github.com/holdshort/holdshort/harness/request"
+)
+
+// Campaign is what to run.
+type Campaign struct {
+	Info
+	Model *fuzz.Model
+	// N is the number of cases of all shards together, 0 for no end.
+	N uint64
+	// Shard i of Shards takes every so many-th block of 64 cases; 0 of 1 is all.
+	Shard, Shards int
+	Parallel      int
+	// MaxFindings ends it after so many cases with findings; 0 is never.
+	MaxFindings int
+	// Launch runs a request, which is that of the assignment.
+	Launch func(ctx context.Context, a fuzz.Assignment, r *request.Request) *Verdict
+	// Dir is where the requests' files are.
+	Dir string
+	// Before are earlier results; what they have is not run again.
+	Before *Results
+	// Out gets a line for each result as it comes; nil is nowhere.
+	Out io.Writer
+	// Tell is called after every case, from one goroutine at a time; nil is
+	// nobody.
+	Tell func(*Progress)
+
+	seq     *fuzz.Sequence
+	mu      sync.Mutex
+	results *Results
+	outcome *Outcome
+	meter   *cover.Meter
+	open    map[uint64]*openBlock
+	prog    Progress
+	err     error
+	cancel  context.CancelFunc
+}
+
+type openBlock struct {
+	Block
+	left int // cases of it that are still to come
+}
+
+// Progress is how far a campaign is.
+type Progress struct {
+	Begun                time.Time
+	Run, Findings, Flaky int // cases of this run
+	Unknown              int
+	Pairs, AllPairs      int64 // covered by cases that were judged, of those feasible
+	Triples, AllTriples  int64
+	Last                 *Incident // of the case that just ended, if it was not constrained
+	LastMinimal          *Minimal  // that was just made
+}
+
+// Deflaking: a finding is what is seen at least so often in so many runs.
+const (
+	enough  = 3
+	runsMax = 5
+)
+
+// Run runs it. When ctx ends the cases under way are finished, and all that is
+// known is written. Results has what was known before, too.
+func (c *Campaign) Run(ctx context.Context) (*Results, error) {
+	var err error
+	if c.seq, err = c.Model.Sequence(c.Seed, c.Strength); err != nil {
+		return nil, err
+	}
+	if c.results = c.Before; c.results == nil {
+		c.results = &Results{}
+	}
+	c.Shards = max(c.Shards, 1)
+	c.outcome, c.open = c.results.Of(c.Info), map[uint64]*openBlock{}
+	c.write(&Line{Info: &c.Info})
+	if c.err != nil {
+		return c.results, c.err
+	}
+	c.meter = cover.NewMeter(c.Model.Space())
+	c.outcome.Judged(func(i uint64) { c.meter.Add(c.seq.At(i)) })
+	c.prog.Begun = time.Now()
+	c.measure()
+
+	ctx, c.cancel = context.WithCancel(ctx)
+	defer c.cancel()
+	next := make(chan uint64)
+	go c.feed(ctx, next)
+	var wg sync.WaitGroup
+	for range max(1, c.Parallel) {
+		wg.Go(func() {
+			for i := range next {
+				c.one(ctx, i)
+			}
+		})
+	}
+	wg.Wait()
+	c.mu.Lock()
+	for _, b := range c.open {
+		c.write(&Line{Block: &b.Block})
+	}
+	c.mu.Unlock()
+	return c.results, c.err
+}
+
+// feed hands out the cases of this shard that are not done yet.
+func (c *Campaign) feed(ctx context.Context, next chan<- uint64) {
+	defer close(next)
+	for block := uint64(c.Shard); c.N == 0 || block*blockSize < c.N; block += uint64(c.Shards) {
+		var todo []uint64
+		for i := block * blockSize; i < (block+1)*blockSize && (c.N == 0 || i < c.N); i++ {
+			c.mu.Lock()
+			done := c.outcome.Done(i)
+			c.mu.Unlock()
+			if !done {
+				todo = append(todo, i)
+			}
+		}
+		if todo == nil {
+			continue
+		}
+		c.mu.Lock()
+		c.open[block] = &openBlock{Block{First: block * blockSize}, len(todo)}
+		c.mu.Unlock()
+		for _, i := range todo {
+			select {
+			case next <- i:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+func (c *Campaign) launch(ctx context.Context, a fuzz.Assignment, index uint64) *Verdict {
+	// An interrupt lets the launches under way end on their own: they are short.
+	run, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	return c.Launch(run, a, c.Model.Build(a, c.Seed, index))
+}
+
+// one runs a case, again if something is found.
+func (c *Campaign) one(ctx context.Context, index uint64) {
+	a := c.seq.At(index)
+	judged, in := c.judge(ctx, a, index)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b := c.open[index/blockSize]
+	bit := Bits(1) << (index % blockSize)
+	if judged {
+		b.Judged |= bit
+		c.meter.Add(a)
+	} else {
+		b.Others |= bit
+	}
+	if b.left--; b.left == 0 {
+		c.write(&Line{Block: &b.Block})
+		delete(c.open, index/blockSize)
+	}
+	c.prog.Run++
+	if in != nil {
+		c.write(&Line{Incident: in})
+		switch in.Class {
+		case Finding:
+			c.prog.Findings++
+		case Flaky:
+			c.prog.Flaky++
+		case Unknown:
+			c.prog.Unknown++
+		}
+		if c.MaxFindings > 0 && c.prog.Findings >= c.MaxFindings {
+			c.cancel()
+		}
+	}
+	c.prog.Last = in
+	c.measure()
+	if c.Tell != nil {
+		c.Tell(&c.prog)
+	}
+}
+
+func (c *Campaign) measure() {
+	c.prog.Pairs, c.prog.AllPairs = c.meter.Covered(2)
+	c.prog.Triples, c.prog.AllTriples = c.meter.Covered(3)
+}
+
+// judge launches a case, and deflakes what it finds.
+func (c *Campaign) judge(ctx context.Context, a fuzz.Assignment, index uint64) (judged bool, in *Incident) {
+	seen := map[string]int{}
+	var order []string
+	clean, unseen, runs := 0, 0, 0
+	for runs < runsMax {
+		runs++
+		v := c.launch(ctx, a, index)
+		switch {
+		case v.Clean():
+			if runs == 1 {
+				return true, nil
+			}
+			clean++
+		case !v.Judged:
+			unseen++
+		default:
+			judged = true
+		}
+		for _, k := range v.Keys {
+			if seen[k]++; seen[k] == 1 {
+				order = append(order, k)
+			}
+		}
+		if most(order, seen) >= enough || clean > runsMax-enough {
+			break
+		}
+	}
+	// What was seen most often; of equals, what comes first in the order of checks.
+	slices.SortStableFunc(order, func(a, b string) int { return cmp.Compare(seen[b], seen[a]) })
+	in = &Incident{Index: index, Class: Flaky, Key: order[0], Hits: seen[order[0]], Runs: runs, Values: c.Model.Words(a)}
+	if len(order) > 1 {
+		in.Also = order[1:]
+	}
+	switch {
+	case unseen == runs:
+		in.Class = Unknown
+	case unseen > 0 && clean+unseen == runs:
+		return true, nil // evidence was lost, and then it was not
+	case in.Hits >= enough:
+		in.Class = Finding
+	}
+	return judged || clean > 0, in
+}
+
+func most(order []string, seen map[string]int) (n int) {
+	for _, k := range order {
+		n = max(n, seen[k])
+	}
+	return n
+}
+
+// Shrink makes every finding small that no smaller one explains, in the order of
+// cases, until ctx ends.
+func (c *Campaign) Shrink(ctx context.Context) error {
+	for _, in := range c.outcome.Incidents(Finding) {
+		if ctx.Err() != nil {
+			break
+		}
+		if c.outcome.Explain(in) != nil {
+			continue
+		}
+		a, err := c.Model.Assign(in.Values)
+		if err != nil {
+			return err
+		}
+		m := c.Small(ctx, a, in)
+		if m == nil {
+			continue // interrupted
+		}
+		c.write(&Line{Minimal: m})
+		c.prog.Last, c.prog.LastMinimal = nil, m
+		if c.Tell != nil {
+			c.Tell(&c.prog)
+		}
+	}
+	return c.err
+}
+
+// Small shrinks one finding; nil if ctx ended before.
+func (c *Campaign) Small(ctx context.Context, a fuzz.Assignment, in *Incident) *Minimal {
+	needs := make([][]int, len(a))
+	for p := range a {
+		needs[p] = c.Model.Needs(p)
+	}
+	rate := float64(in.Hits) / float64(max(in.Runs, 1))
+	p := &shrink.Problem{
+		Start: a, Valid: c.Model.Space().Valid, Needs: needs, Rate: rate,
+		Fails: func(r fuzz.Assignment) bool {
+			if ctx.Err() != nil {
+				return false
+			}
+			return slices.Contains(c.launch(ctx, r, in.Index).Keys, in.Key)
+		},
+	}
+	res := p.Run()
+	if ctx.Err() != nil {
+		return nil
+	}
+	return &Minimal{
+		Index: in.Index, Key: in.Key, Values: c.Model.Words(res.Row), Executions: res.Executions,
+		Request: c.Model.Build(res.Row, c.Seed, in.Index), Dir: c.Dir,
+	}
+}
+
+// write keeps a line and puts it out. That the file is full or gone ends the
+// campaign: what cannot be kept need not be run.
+func (c *Campaign) write(l *Line) {
+	l.Schema, l.Campaign = Schema, c.Info.ID()
+	if err := c.results.Add(l); err != nil {
+		c.fail(err)
+	}
+	if c.Out == nil {
+		return
+	}
+	b, err := json.Marshal(l)
+	if err == nil {
+		_, err = c.Out.Write(append(b, '\n'))
+	}
+	if err != nil {
+		c.fail(fmt.Errorf("campaign: results cannot be kept: %w", err))
+	}
+}
+
+func (c *Campaign) fail(err error) {
+	if c.err == nil {
+		c.err = err
+	}
+	if c.cancel != nil {
+		c.cancel()
+	}
+}

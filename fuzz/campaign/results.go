@@ -1,0 +1,317 @@
+package campaign
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/bits"
+	"slices"
+
+	"github.com/holdshort/holdshort/harness/request"
+)
+
+// Info is what makes two campaigns the same: their cases are, and what judges
+// them.
+type Info struct {
+	Model    string `json:"model"`
+	Seed     uint64 `json:"seed"`
+	Strength int    `json:"strength"`
+	Kernel   string `json:"kernel"`
+	Engine   string `json:"engine"`
+	Freeze   bool   `json:"freeze,omitempty"`
+}
+
+// ID is short for the whole.
+func (i Info) ID() string {
+	b, err := json.Marshal(i)
+	if err != nil {
+		panic(err) // of numbers and words
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8])
+}
+
+// blockSize is how many cases in a row a shard takes, and how many are written
+// down together.
+const blockSize = 64
+
+// Block says what became of cases First to First+63: bit i is case First+i.
+type Block struct {
+	First  uint64 `json:"first"`
+	Judged Bits   `json:"judged"` // launched, seen, and judged
+	Others Bits   `json:"others"` // launched and not judged: evidence is missing
+}
+
+// Bits are 64 yes or no, in JSON as hexadecimal digits.
+type Bits uint64
+
+// MarshalText writes 16 digits.
+func (b Bits) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%016x", uint64(b)), nil }
+
+// UnmarshalText reads them.
+func (b *Bits) UnmarshalText(text []byte) error {
+	var n [8]byte
+	if len(text) != 16 {
+		return fmt.Errorf("%q is not 16 hexadecimal digits", text)
+	}
+	if _, err := hex.Decode(n[:], text); err != nil {
+		return err
+	}
+	*b = 0
+	for _, x := range n {
+		*b = *b<<8 | Bits(x)
+	}
+	return nil
+}
+
+// Class is what became of a case that was not simply constrained.
+type Class string
+
+// The classes.
+const (
+	Finding Class = "finding" // at least 3 times of 5
+	Flaky   Class = "flaky"   // less often
+	Unknown Class = "unknown" // not judged
+)
+
+// Incident is one case that was not simply constrained.
+type Incident struct {
+	Index uint64 `json:"index"`
+	Class Class  `json:"class"`
+	// Key names the difference, without anything that is another in each
+	// run, and Also the other differences that were seen with it.
+	Key  string   `json:"key"`
+	Also []string `json:"also,omitempty"`
+	Hits int      `json:"hits"` // of so many runs
+	Runs int      `json:"runs"`
+	// Values are the parameters that are on.
+	Values map[string]string `json:"values"`
+}
+
+// Minimal is a finding made small: a replay file has one of it.
+type Minimal struct {
+	Index      uint64            `json:"index"`
+	Key        string            `json:"key"`
+	Values     map[string]string `json:"values"`
+	Executions int               `json:"executions"`
+	Request    *request.Request  `json:"request"`
+	// Dir is where the request's files were.
+	Dir string `json:"dir"`
+}
+
+// Line is one line of a result file; all but Campaign and one other are empty.
+type Line struct {
+	Schema   int       `json:"schema"`
+	Campaign string    `json:"campaign"` // [Info.ID]
+	Info     *Info     `json:"info,omitempty"`
+	Block    *Block    `json:"block,omitempty"`
+	Incident *Incident `json:"incident,omitempty"`
+	Minimal  *Minimal  `json:"minimal,omitempty"`
+}
+
+// Schema is the version of the form of result files.
+const Schema = 1
+
+// Results are any number of lines, of any number of campaigns, in any order and
+// as often as one likes: what they say is the same.
+type Results struct{ campaigns map[string]*Outcome }
+
+// Outcome is what is known of one campaign.
+type Outcome struct {
+	Info      Info
+	blocks    map[uint64]Block
+	incidents map[uint64]*Incident
+	minimal   map[string]*Minimal // by key and index
+}
+
+// Add adds a line.
+func (r *Results) Add(l *Line) error {
+	if l.Schema < 1 || l.Schema > Schema {
+		return fmt.Errorf("campaign: results of schema %d, this version reads up to %d", l.Schema, Schema)
+	}
+	if r.campaigns == nil {
+		r.campaigns = map[string]*Outcome{}
+	}
+	o := r.campaigns[l.Campaign]
+	if o == nil {
+		o = &Outcome{blocks: map[uint64]Block{}, incidents: map[uint64]*Incident{}, minimal: map[string]*Minimal{}}
+		r.campaigns[l.Campaign] = o
+	}
+	if l.Info != nil {
+		if l.Info.ID() != l.Campaign {
+			return fmt.Errorf("campaign: %s is not the campaign that it says it is", l.Campaign)
+		}
+		o.Info = *l.Info
+	}
+	if b := l.Block; b != nil {
+		if b.First%blockSize != 0 {
+			return fmt.Errorf("campaign: a block starts at %d, not at a multiple of %d", b.First, blockSize)
+		}
+		was := o.blocks[b.First]
+		o.blocks[b.First] = Block{b.First, was.Judged | b.Judged, was.Others | b.Others}
+	}
+	if i := l.Incident; i != nil {
+		o.incidents[i.Index] = larger(o.incidents[i.Index], i)
+	}
+	if m := l.Minimal; m != nil {
+		k := fmt.Sprintf("%s %d", m.Key, m.Index)
+		o.minimal[k] = larger(o.minimal[k], m)
+	}
+	return nil
+}
+
+// larger chooses one of two that claim to be the same, whichever came first.
+func larger[T any](a, b *T) *T {
+	if a == nil {
+		return b
+	}
+	x, _ := json.Marshal(a)
+	y, _ := json.Marshal(b)
+	if bytes.Compare(x, y) >= 0 {
+		return a
+	}
+	return b
+}
+
+// Read adds all lines of a file. A last line that was cut short is left out.
+func (r *Results) Read(in io.Reader) error {
+	b := bufio.NewReader(in)
+	for n := 1; ; n++ {
+		text, err := b.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return nil // whatever is without an end was not written to its end
+		}
+		if err != nil {
+			return fmt.Errorf("campaign: results: %w", err)
+		}
+		var l Line
+		if err := json.Unmarshal(text, &l); err != nil {
+			return fmt.Errorf("campaign: results: line %d: %w", n, err)
+		}
+		if err := r.Add(&l); err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+	}
+}
+
+// Write writes everything, sorted: equal results are equal files.
+func (r *Results) Write(out io.Writer) error {
+	e := json.NewEncoder(out)
+	for _, id := range slices.Sorted(maps.Keys(r.campaigns)) {
+		o := r.campaigns[id]
+		lines := []Line{}
+		if o.Info != (Info{}) {
+			lines = append(lines, Line{Info: &o.Info})
+		}
+		for _, k := range slices.Sorted(maps.Keys(o.blocks)) {
+			b := o.blocks[k]
+			lines = append(lines, Line{Block: &b})
+		}
+		for _, k := range slices.Sorted(maps.Keys(o.incidents)) {
+			lines = append(lines, Line{Incident: o.incidents[k]})
+		}
+		for _, k := range slices.Sorted(maps.Keys(o.minimal)) {
+			lines = append(lines, Line{Minimal: o.minimal[k]})
+		}
+		for i := range lines {
+			lines[i].Schema, lines[i].Campaign = Schema, id
+			if err := e.Encode(&lines[i]); err != nil {
+				return fmt.Errorf("campaign: results: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// Outcomes are all campaigns, in a fixed order.
+func (r *Results) Outcomes() []*Outcome {
+	var out []*Outcome
+	for _, id := range slices.Sorted(maps.Keys(r.campaigns)) {
+		out = append(out, r.campaigns[id])
+	}
+	return out
+}
+
+// Of is the outcome of a campaign so far.
+func (r *Results) Of(i Info) *Outcome {
+	_ = r.Add(&Line{Schema: Schema, Campaign: i.ID(), Info: &i})
+	return r.campaigns[i.ID()]
+}
+
+// Done reports whether a case has been judged.
+func (o *Outcome) Done(index uint64) bool {
+	return o.blocks[index/blockSize*blockSize].Judged>>(index%blockSize)&1 != 0
+}
+
+// Judged calls f for every case that was judged, in order.
+func (o *Outcome) Judged(f func(index uint64)) {
+	for _, first := range slices.Sorted(maps.Keys(o.blocks)) {
+		for b := uint64(o.blocks[first].Judged); b != 0; b &= b - 1 {
+			f(first + uint64(bits.TrailingZeros64(b)))
+		}
+	}
+}
+
+// Counts are cases that were judged and, of the others, that were launched.
+func (o *Outcome) Counts() (judged, others int) {
+	for _, b := range o.blocks {
+		judged += bits.OnesCount64(uint64(b.Judged))
+		others += bits.OnesCount64(uint64(b.Others &^ b.Judged))
+	}
+	return judged, others
+}
+
+// Incidents of a class, in order of their cases.
+func (o *Outcome) Incidents(c Class) []*Incident {
+	var out []*Incident
+	for _, k := range slices.Sorted(maps.Keys(o.incidents)) {
+		if i := o.incidents[k]; i.Class == c {
+			if c == Unknown && o.Done(i.Index) {
+				continue // another time it was judged
+			}
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// Findings are the minimal ones, without those that an earlier one explains.
+func (o *Outcome) Findings() []*Minimal {
+	all := slices.SortedFunc(maps.Values(o.minimal), func(a, b *Minimal) int {
+		return cmp.Or(cmp.Compare(a.Index, b.Index), cmp.Compare(a.Key, b.Key))
+	})
+	var out []*Minimal
+	for _, m := range all {
+		if explains(out, m.Key, m.Values) == nil {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// explains finds the one of which a case has all values, and the same key.
+func explains(list []*Minimal, key string, values map[string]string) *Minimal {
+	for _, m := range list {
+		if m.Key != key {
+			continue
+		}
+		all := true
+		for k, v := range m.Values {
+			all = all && values[k] == v
+		}
+		if all {
+			return m
+		}
+	}
+	return nil
+}
+
+// Explain is the minimal finding that a case belongs to, or nil.
+func (o *Outcome) Explain(i *Incident) *Minimal { return explains(o.Findings(), i.Key, i.Values) }

@@ -1,0 +1,58 @@
+package campaign
+
+import (
+	"errors"
+	"slices"
+	"syscall"
+
+	"github.com/holdshort/holdshort/checkpoint"
+	"github.com/holdshort/holdshort/harness"
+	"golang.org/x/sys/unix"
+)
+
+// Verdict is what one launch came to. Keys are what it was not constrained in:
+// they hold no pid, inode, time or path.
+type Verdict struct {
+	Judged bool // it was seen and compared, or refused where it must not be
+	Keys   []string
+	Err    error // the launch could not even be tried
+}
+
+// Clean reports that all that was asked for was seen to hold.
+func (v *Verdict) Clean() bool { return v.Judged && len(v.Keys) == 0 }
+
+// Of reads the verdict of a case. The order of keys is that of the checks.
+func Of(c *harness.Case, err error) *Verdict {
+	if err != nil {
+		return &Verdict{Keys: []string{"error: " + errno(err)}, Err: err}
+	}
+	v := &Verdict{Judged: true}
+	var refused *checkpoint.Error
+	switch {
+	case c.Launch.Err != nil && errors.As(c.Launch.Err, &refused):
+		// Every request of a model can be fulfilled.
+		v.Keys = []string{"refused: " + string(refused.Stage) + ": " + errno(refused)}
+	case c.Verdict == harness.Violated:
+		for i := range c.Checks {
+			if ch := &c.Checks[i]; ch.Outcome.Finding() {
+				if k := ch.Name() + ": " + string(ch.Outcome); !slices.Contains(v.Keys, k) {
+					v.Keys = append(v.Keys, k)
+				}
+			}
+		}
+		if len(v.Keys) == 0 {
+			v.Keys = []string{"violated"} // by the witness
+		}
+	case c.Verdict != harness.Constrained:
+		v.Judged, v.Keys = false, []string{"unknown: " + string(c.Cause)}
+	}
+	return v
+}
+
+func errno(err error) string {
+	var e syscall.Errno
+	if errors.As(err, &e) {
+		return unix.ErrnoName(e)
+	}
+	return "no system call's"
+}
