@@ -1,0 +1,125 @@
+package campaign
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/holdshort/holdshort/checkpoint"
+	"github.com/holdshort/holdshort/fuzz"
+	"github.com/holdshort/holdshort/harness"
+	"github.com/holdshort/holdshort/harness/request"
+	"golang.org/x/sys/unix"
+)
+
+// Bench is all that launches on this machine need.
+type Bench struct {
+	Model  *fuzz.Model
+	Kernel string
+	Dir    string // of the files that requests name
+
+	// Sabotage launches another request than it is judged by, where it
+	// returns one: a planted fault. It is for tests.
+	Sabotage func(a fuzz.Assignment, asked *request.Request) *request.Request
+
+	runner   *harness.Runner
+	answerer *fuzz.Answerer
+	files    []*os.File
+}
+
+// Open prepares a directory below the given one ("" for the system's temporary
+// one), looks at the machine, and starts launcher and observer. Dimensions in
+// without are left out. It matches errors.ErrUnsupported if nothing can be
+// observed here.
+func Open(ctx context.Context, dir string, freeze bool, without ...string) (b *Bench, err error) {
+	b = &Bench{}
+	defer func() {
+		if err != nil {
+			b.Close()
+			b = nil
+		}
+	}()
+	if b.Dir, err = os.MkdirTemp(dir, "holdshort-fuzz-"); err != nil {
+		return b, err
+	}
+	if err := fuzz.Prepare(b.Dir); err != nil {
+		return b, err
+	}
+	m, err := fuzz.Detect(b.Dir)
+	if err != nil {
+		return b, err
+	}
+	for _, name := range without {
+		if !fuzz.Known(name) {
+			return b, fmt.Errorf("no parameter %q: fuzz --list-parameters shows them", name)
+		}
+	}
+	m.Without = without
+	if b.answerer, err = m.Answer(); err != nil {
+		return b, err
+	}
+	if b.Model, err = fuzz.NewModel(m); err != nil {
+		return b, err
+	}
+	for i := range fuzz.MaxPassed {
+		f, err := os.Create(filepath.Join(b.Dir, "passed"+strconv.Itoa(i)))
+		if err != nil {
+			return b, err
+		}
+		b.files = append(b.files, f)
+	}
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return b, err
+	}
+	b.Kernel = unix.ByteSliceToString(u.Release[:])
+	if b.runner, err = harness.NewRunner(ctx, &harness.RunnerOptions{Freeze: freeze}); err != nil {
+		return b, err
+	}
+	if b.runner.ProbesErr != nil {
+		return b, fmt.Errorf("%w: cannot verify here: %w", errors.ErrUnsupported, b.runner.ProbesErr)
+	}
+	return b, nil
+}
+
+// Close ends launcher and observer, and removes the directory.
+func (b *Bench) Close() error {
+	var errs []error
+	if b.runner != nil {
+		errs = append(errs, b.runner.Close())
+	}
+	if b.answerer != nil {
+		errs = append(errs, b.answerer.Close())
+	}
+	for _, f := range b.files {
+		f.Close()
+	}
+	if b.Dir != "" {
+		errs = append(errs, os.RemoveAll(b.Dir))
+	}
+	b.runner, b.answerer, b.files, b.Dir = nil, nil, nil, ""
+	return errors.Join(errs...)
+}
+
+// Run launches and judges one request.
+func (b *Bench) Run(ctx context.Context, asked, launched *request.Request) (*harness.Case, error) {
+	o := &checkpoint.Options{}
+	for i := range min(launched.Ext.PassFDs, len(b.files)) {
+		o.Files = append(o.Files, checkpoint.PassedFile{Number: 3 + i, File: b.files[i]})
+	}
+	return b.runner.Plant(ctx, asked, launched, o)
+}
+
+// Launch is [Campaign.Launch].
+func (b *Bench) Launch(ctx context.Context, a fuzz.Assignment, r *request.Request) *Verdict {
+	launched := r
+	if b.Sabotage != nil {
+		if l := b.Sabotage(a, r); l != nil {
+			launched = l
+		}
+	}
+	return Of(b.Run(ctx, r, launched))
+}
