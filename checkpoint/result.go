@@ -25,6 +25,8 @@ func (r Result) String() string {
 		return fmt.Sprintf("%v: %s", r.Timeout, s)
 	case r.Signal == unix.SIGKILL && r.OOM.Value:
 		return s + ": its cgroup was out of memory"
+	case r.Signal == unix.SIGXCPU && !r.Ran:
+		return s + ": its launch took more CPU time than RLIMIT_CPU, or than the runtime of a deadline policy with Overrun, allows; give it more"
 	case r.Signal == unix.SIGSYS:
 		// wait(2) passes on neither the number of the call nor that it was a
 		// filter; the kernel's log has both (audit, type 1326).

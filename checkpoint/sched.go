@@ -17,6 +17,11 @@ import (
 // A deadline task needs CAP_SYS_NICE and an affinity of all CPUs of its root
 // domain (EPERM); EBUSY means that the CPUs have not that much time left. It
 // cannot fork unless ResetOnFork is set (EAGAIN), see sched(7).
+//
+// What comes after the policy in a launch, execve above all, counts as well. A
+// Runtime of much less than a millisecond is soon over, and then SIGXCPU may end
+// the workload before its program runs, or be pending when it starts
+// (kernel/time/posix-cpu-timers.c, check_dl_overrun).
 type Sched struct {
 	Policy      int           `json:"policy"`
 	Priority    int           `json:"priority,omitempty"`

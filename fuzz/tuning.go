@@ -2,6 +2,7 @@ package fuzz
 
 import (
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/holdshort/holdshort/harness/request"
@@ -102,6 +103,9 @@ func (d *drawer) deadline() {
 		if d.chance(30) {
 			s.Flags = append(s.Flags, f)
 		}
+	}
+	if slices.Contains(s.Flags, specs.SchedFlagDLOverrun) {
+		s.Runtime = 3e6 + s.Runtime*20 // or the signal ends it during execve
 	}
 	d.r.Spec.Process.Scheduler = s
 }
