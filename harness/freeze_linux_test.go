@@ -248,7 +248,7 @@ func bend(t *testing.T, p *posture.Posture, path string) *posture.Posture {
 	m, last := at.(map[string]any), keys[len(keys)-1]
 	if l, ok := m[last].([]any); ok && len(l) == 0 {
 		m[last] = map[string]any{
-			"ids.groups": []int{1}, "exec.env": []string{"X=1"}, "seccomp.filters": []posture.Filter{{}}, "cgroup.v1": []posture.CgroupV1{{}},
+			"ids.groups": []int{1}, "memory.nodes": []int{1}, "exec.env": []string{"X=1"}, "seccomp.filters": []posture.Filter{{}}, "cgroup.v1": []posture.CgroupV1{{}},
 		}[path]
 		return rebuilt(t, tree)
 	}
