@@ -65,7 +65,7 @@ func (l *launch) foresee() error {
 	if root == "" {
 		root = "/"
 	}
-	l.resolve(root)
+	l.resolve(root, "/proc/self/mountinfo")
 	return nil
 }
 
@@ -86,8 +86,9 @@ func (l *launch) cgroups() {
 }
 
 // resolve identifies what the workload's root makes of its paths. Symbolic
-// links are followed as inside that root.
-func (l *launch) resolve(root string) {
+// links are followed as inside that root. mounts is the mountinfo of somebody who
+// has its mounts.
+func (l *launch) resolve(root, mounts string) {
 	dir, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return
@@ -103,6 +104,7 @@ func (l *launch) resolve(root string) {
 	if n, ok := inodeIn(dir, cwd); ok {
 		l.facts.Cwd = posture.Known(n)
 	}
+	l.landlockPaths(dir, mounts)
 	if l.asked.Program != nil {
 		l.openProgram(dir)
 		return

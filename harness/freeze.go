@@ -103,7 +103,7 @@ func (l *launch) freeze(ctx context.Context, h *held, beyond []oracle.Beyond) er
 	}
 	if err == nil {
 		l.evidence = h.gather(beyond)
-		if len(beyond) > 0 || l.cfg.Cgroup.Create {
+		if len(beyond) > 0 || l.cfg.Cgroup.Create || l.hasPathRules() {
 			l.placed(h.pid)
 		}
 		err = standing() // the files were this process's all along

@@ -244,7 +244,7 @@ func (l *launch) run(ctx context.Context) (*Case, error) {
 		w, err = l.inSteps(ctx, beyond) // it would never get to its entry point
 	case l.r.freezes():
 		w, err = l.inFreezer(ctx, beyond)
-	case len(beyond) > 0 || l.r.parked != nil || l.cfg.Cgroup.Create || l.cfg.Enter != nil:
+	case len(beyond) > 0 || l.r.parked != nil || l.cfg.Cgroup.Create || l.cfg.Enter != nil || l.hasPathRules():
 		w, err = l.inSteps(ctx, beyond)
 	default:
 		l.begun = monotonic()
@@ -305,7 +305,8 @@ func (l *launch) inSteps(ctx context.Context, beyond []oracle.Beyond) (*checkpoi
 // behind its mounts, and cgroups.
 func (l *launch) placed(pid int) {
 	root := l.facts.Root
-	l.resolve("/proc/" + strconv.Itoa(pid) + "/root")
+	dir := "/proc/" + strconv.Itoa(pid)
+	l.resolve(dir+"/root", dir+"/mountinfo")
 	if l.cfg.Root.Path != "" {
 		l.facts.Root = root // what was asked for, not where the workload is
 	}

@@ -53,7 +53,7 @@ func splitBody(b []byte, withCode bool, k *kernelFacts) (*body, error) {
 	tail := readCore(b, &e)
 	n := int(e.Core.Nfiles)*fileIDSize + int(min(e.Core.Ngroups, maxGroups))*4 +
 		extentSize*(longMap(e.Core.UidExtents)+longMap(e.Core.GidExtents)) +
-		layerSize*layers(&e) + int(e.Core.ArgsLen) + int(e.Core.EnvLen)
+		layerSize*layers(&e) + int(e.Core.RulesLen) + int(e.Core.ArgsLen) + int(e.Core.EnvLen)
 	if n > len(tail) {
 		return nil, fmt.Errorf("event announces %d bytes of tail and has %d", n, len(tail))
 	}
@@ -139,6 +139,7 @@ func build(e *bpf.ProbesEvent, tail []byte, o *body) *posture.Posture {
 	uidMap := c.bytes(extentSize * longMap(e.Core.UidExtents))
 	gidMap := c.bytes(extentSize * longMap(e.Core.GidExtents))
 	masks := c.bytes(layerSize * layers(e))
+	rules := c.bytes(int(e.Core.RulesLen))
 	args := c.bytes(int(e.Core.ArgsLen))
 	env := c.bytes(int(e.Core.EnvLen))
 	b.namespaces(p, uidMap, gidMap)
@@ -146,6 +147,7 @@ func build(e *bpf.ProbesEvent, tail []byte, o *body) *posture.Posture {
 	b.seccomp(p, o)
 	b.task(p, o.k)
 	b.landlock(p, masks, o.k)
+	b.rules(p, rules, o.k)
 	b.sched(p)
 	b.memory(p, o.k)
 	b.process(p)

@@ -36,6 +36,7 @@ func (b builder) landlock(p *posture.Posture, masks []byte, facts *kernelFacts) 
 	why := first(b.lacks(bpf.ProbesHaveHAVE_LANDLOCK, first(facts.landlockWhy, whyFault)), b.failed(bpf.ProbesFailedFAIL_LANDLOCK))
 	if facts.noLandlock { // where there is no Landlock nobody is in a domain
 		l.Layers, l.Rules, l.Handled = posture.Known[uint32](0), posture.Known[uint32](0), posture.Known([]posture.LandlockLayer{})
+		l.RuleList = posture.Known([]posture.LandlockRule{})
 		return
 	}
 	l.Layers = val(k.LandlockLayers, why)

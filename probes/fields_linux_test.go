@@ -378,7 +378,7 @@ func wantFromProc(t *testing.T, pid int, strange bool, says told) map[string]str
 	if strange {
 		want["seccomp.filters"] = "4 instructions"
 	}
-	want["landlock.layers"], want["landlock.rules"], want["landlock.handled"] = "0", "0", "none"
+	want["landlock.layers"], want["landlock.rules"], want["landlock.handled"], want["landlock.rule_list"] = "0", "0", "none", "none"
 	want["seccomp.armed"] = strconv.FormatBool(status["Seccomp"] != "0")
 	wantCgroup(t, pid, want)
 	wantSched(t, pid, want)

@@ -125,7 +125,8 @@ func readCore(b []byte, e *bpf.ProbesEvent) []byte {
 	k.KeySession, k.KeyProcess, k.KeyThread, k.KeyOwner = c.u32(), c.u32(), c.u32(), c.u32()
 	k.TaskFlags = c.u32()
 	k.Nfiles, k.FilesLost = c.u32(), c.u32()
-	k.ArgsLen, k.EnvLen, k.Unused = c.u32(), c.u32(), c.u32()
+	k.ArgsLen, k.EnvLen = c.u32(), c.u32()
+	k.RulesSent, k.RulesLen, k.RuleLayout = c.u32(), c.u32(), c.u32()
 	copy(k.Comm[:], c.bytes(len(k.Comm)))
 	copy(k.Hostname[:], c.bytes(len(k.Hostname)))
 	copy(k.Domainname[:], c.bytes(len(k.Domainname)))
@@ -133,4 +134,4 @@ func readCore(b []byte, e *bpf.ProbesEvent) []byte {
 }
 
 // coreSize is what readCore consumes.
-const coreSize = 1688
+const coreSize = 1696

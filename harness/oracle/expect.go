@@ -29,7 +29,10 @@ type plan struct {
 	insideGroups []uint32
 	idsFromFacts bool
 	filters      []*specs.LinuxSeccomp // asked for, newest first
-	rlimitsAsked uint32                // if not 0, only these limits have a wanted value
+
+	landlockAdded []landlockLayer // that this kernel enforces, if any of them has rules
+
+	rlimitsAsked uint32 // if not 0, only these limits have a wanted value
 	beyond       []Beyond
 	judged       []judged // of each of them
 }

@@ -49,8 +49,7 @@ func landlockLayers(p *landlock.Policy, abi int) (layers []landlockLayer, droppe
 	return layers, dropped
 }
 
-// landlockRules lists what no posture shows of a policy: which object a rule
-// allows what on, and how denials are logged.
+// landlockRules lists what no posture shows of a policy: how denials are logged.
 func landlockRules(p *landlock.Policy) []Beyond {
 	if p == nil {
 		return nil
@@ -58,12 +57,6 @@ func landlockRules(p *landlock.Policy) []Beyond {
 	var out []Beyond
 	for i := range p.Layers {
 		l, f := &p.Layers[i], "holdshort.landlock.layers["+strconv.Itoa(i)+"]"
-		for j := range l.PathBeneath {
-			out = append(out, Beyond{f + ".pathBeneath[" + strconv.Itoa(j) + "]", l.PathBeneath[j]})
-		}
-		for j := range l.NetPort {
-			out = append(out, Beyond{f + ".netPort[" + strconv.Itoa(j) + "]", l.NetPort[j]})
-		}
 		for j, r := range l.RestrictFlags {
 			if r != "tsync" { // a workload begins with one thread
 				out = append(out, Beyond{f + ".restrictFlags[" + strconv.Itoa(j) + "]", r})
@@ -104,35 +97,6 @@ func (b *builder) landlock() {
 		b.puzzle(LandlockHandled, Requested, src, "the caller's layers were not read")
 	}
 	b.e.rules[LandlockHandled].note = note
-	b.landlockRuleCount(p, layers)
-}
-
-// landlockRuleCount: the kernel counts the objects that have rules. How many
-// there are follows from the request where the caller has none; two paths may
-// be one file, which only the launch can tell.
-func (b *builder) landlockRuleCount(p *landlock.Policy, layers []landlockLayer) {
-	const src = "holdshort.landlock"
-	ports, paths := map[uint16]bool{}, false
-	for _, l := range layers {
-		for _, r := range p.Layers[l.index].NetPort {
-			if m, _ := landlock.Mask(landlock.Net, r.AllowedAccess); m&l.net != 0 {
-				ports[r.Port] = true
-			}
-		}
-		for _, r := range p.Layers[l.index].PathBeneath {
-			m, _ := landlock.Mask(landlock.FS, r.AllowedAccess)
-			paths = paths || m&l.fs != 0
-		}
-	}
-	before, ok := b.c.Landlock.Rules.Get()
-	switch {
-	case !ok:
-		b.puzzle(LandlockRules, Implied, src, "the caller's rules were not counted")
-	case len(ports) == 0 && !paths:
-		put(b, LandlockRules, &b.w.Landlock.Rules, before, Implied, src)
-	case before == 0 && !paths:
-		put(b, LandlockRules, &b.w.Landlock.Rules, uint32(len(ports)), Requested, src)
-	default:
-		b.puzzle(LandlockRules, Implied, src, notFixed)
-	}
+	b.landlockRuleList(p, layers)
+	b.e.rules[LandlockRuleList].note = note
 }

@@ -75,6 +75,9 @@ type Facts struct {
 	Exe      posture.Value[posture.Inode]
 	ExeNlink posture.Value[uint32]
 	TTY      posture.Value[posture.TTY]
+	// LandlockPaths has what the paths of Landlock rules are in the workload's
+	// root, in the numbers of the file system itself.
+	LandlockPaths map[string]posture.Value[posture.Inode]
 	// Files are the descriptors that were passed, in order, those from 0 to 2
 	// included. A zero inode is not compared.
 	Files []posture.File

@@ -56,6 +56,7 @@ const (
 	LandlockLayers
 	LandlockHandled
 	LandlockRules
+	LandlockRuleList
 	CgroupV2
 	CgroupV1
 	CgroupFrozen

@@ -9,7 +9,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-var testFeatures = Features{AllCaps: sample.AllCaps, Seccomp: approve{}}
+var testFeatures = Features{AllCaps: sample.AllCaps, LandlockABI: 7, Seccomp: approve{}}
 
 type approve struct{}
 

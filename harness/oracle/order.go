@@ -207,6 +207,27 @@ func handledOrder(want, got []posture.LandlockLayer) order {
 	return stricter
 }
 
+// ruleListOrder: a layer that allows on some object what it should not is laxer,
+// whatever else it does not allow. A rule without an inode allows nothing: the
+// file system of what it was for is gone.
+func ruleListOrder(want, got []posture.LandlockRule) order {
+	for _, g := range got {
+		if g.Kind == posture.RulePath && g.Inode == (posture.Inode{}) {
+			continue
+		}
+		allowed := uint32(0)
+		for _, w := range want {
+			if w.Layer == g.Layer && w.Kind == g.Kind && w.Inode == g.Inode && w.Port == g.Port {
+				allowed |= w.Access
+			}
+		}
+		if g.Access&^allowed != 0 {
+			return laxer
+		}
+	}
+	return stricter
+}
+
 // clampOrder: more utilisation claimed is more of the machine.
 func clampOrder(want, got posture.Uclamp) order {
 	switch {

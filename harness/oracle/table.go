@@ -82,7 +82,10 @@ var table = [NumFields]struct {
 	LandlockHandled: {"landlock.handled", of[[]posture.LandlockLayer]{
 		func(p *pst) *posture.Value[[]posture.LandlockLayer] { return &p.Landlock.Handled }, equalLists[posture.LandlockLayer], handledOrder,
 	}},
-	LandlockRules:  {"landlock.rules", scalar(func(p *pst) *u32 { return &p.Landlock.Rules }, lowerIsStricter[uint32])},
+	LandlockRules: {"landlock.rules", scalar(func(p *pst) *u32 { return &p.Landlock.Rules }, lowerIsStricter[uint32])},
+	LandlockRuleList: {"landlock.rule_list", of[[]posture.LandlockRule]{
+		func(p *pst) *posture.Value[[]posture.LandlockRule] { return &p.Landlock.RuleList }, equalLists[posture.LandlockRule], ruleListOrder,
+	}},
 	LandlockLayers: {"landlock.layers", scalar(func(p *pst) *u32 { return &p.Landlock.Layers }, higherIsStricter[uint32])},
 
 	CgroupV2: {"cgroup.v2", scalar(func(p *pst) *u64 { return &p.Cgroup.V2 }, nil)},

@@ -48,6 +48,7 @@ func (e *Expectation) With(f *Facts) *Expectation {
 		}
 	}
 	w.Exec.Exe, w.Exec.ExeNlink = f.Exe, f.ExeNlink
+	n.landlockRules(f)
 	if f.Files != nil {
 		w.Files = posture.Known(posture.Files{Open: f.Files})
 	}

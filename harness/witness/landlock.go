@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Landlock are questions about what a policy allows: the content of its rules,
-// which no posture shows. Files that every system has, those of the rules, and
+// Landlock are questions about what a policy allows: what the content of its
+// rules comes to, which a posture shows only by inode and port. Files that every system has, those of the rules, and
 // a few ports are tried. abi is the kernel's; what it does not know is not
 // enforced.
 //

@@ -5,7 +5,7 @@
  *
  * One event is: struct event (head, then core), then `files` descriptors, then
  * `groups` ids, the lines of the uid and gid maps if they are more than five
- * each, the masks of the Landlock layers, argument bytes, environment bytes, and
+ * each, the masks of the Landlock layers, the Landlock rules, argument bytes, environment bytes, and
  * last the instructions of seccomp filters. The instructions come last so that a snapshot without them
  * is a prefix of one with them.
  */
@@ -80,6 +80,7 @@ enum failed {
 	FAIL_SCHED = 1 << 18,
 	FAIL_MEMORY = 1 << 19,
 	FAIL_MASKS = 1 << 20, /* of the Landlock layers */
+	FAIL_RULES = 1 << 21, /* of the Landlock domain */
 };
 
 /* What this kernel, or this moment, has at all. */
@@ -133,6 +134,8 @@ enum more {
 	MORE_FROZEN = 1 << 17,
 	MORE_MASKS = 1 << 18, /* the layers' masks are in the tail */
 	MORE_DEADLINE = 1 << 19,
+	MORE_RULES = 1 << 20,      /* the Landlock rules are in the tail */
+	MORE_RULES_MANY = 1 << 21, /* … and are not, being more than fit */
 };
 
 /* How a mount propagates; shared and slave may be together. */
@@ -157,6 +160,8 @@ enum propagation {
 #define MAX_EXTENTS 5     /* in the core; longer maps go to the tail */
 #define MAX_LONG_MAP 340  /* UID_GID_MAP_MAX_EXTENTS */
 #define MAX_LAYERS 16     /* LANDLOCK_MAX_NUM_LAYERS */
+#define MAX_RULES 64
+#define MAX_RULE_LAYERS (MAX_LAYERS * 8) /* bytes: struct landlock_layer has four or eight */
 #define NODE_WORDS 4
 #define MAX_FILTERS 8
 #define MAX_SUBSYS 16
@@ -176,8 +181,8 @@ enum propagation {
  */
 #define BLOB_SIZE 256
 #define TAIL_SIZE                                                                        \
-	(1024 * 40 + MAX_GROUPS * 4 + 2 * MAX_LONG_MAP * 12 + MAX_LAYERS * 12 + MAX_ARGS + \
-	 MAX_ENV + MAX_CODE)
+	(1024 * 40 + MAX_GROUPS * 4 + 2 * MAX_LONG_MAP * 12 + MAX_LAYERS * 12 +            \
+	 MAX_RULES * (16 + MAX_RULE_LAYERS) + MAX_ARGS + MAX_ENV + MAX_CODE)
 
 struct head {
 	u64 cookie; /* who asked: the watch or the watched parent */
@@ -220,6 +225,16 @@ struct fileid {
 
 struct layer {
 	u32 fs, net, scope;
+};
+
+/* A rule, followed by `layers` structures as the kernel has them, see
+ * core.rule_layout.
+ */
+struct rule {
+	u64 key; /* an inode number, or a port in network byte order */
+	u32 dev; /* of an inode; 0 if it is gone with its file system */
+	u16 port; /* not 0: a port */
+	u16 layers;
 };
 
 struct filterid {
@@ -273,7 +288,11 @@ struct core {
 	u32 task_flags;
 	u32 nfiles, files_lost; /* sent; open but not sent */
 	u32 args_len, env_len;  /* bytes sent */
-	u32 unused;
+	/* Landlock rules sent, their bytes, and how to read a layer of one: its
+	 * size, place and size of level, place and size of access; four bits each,
+	 * lowest first.
+	 */
+	u32 rules_sent, rules_len, rule_layout;
 	u8 comm[16];
 	u8 hostname[72], domainname[72];
 };

@@ -500,7 +500,16 @@ struct access_masks {
 	u32 scope : 2;
 };
 
+struct rb_node {
+	struct rb_node *rb_right, *rb_left;
+};
+
+struct rb_root {
+	struct rb_node *rb_node;
+};
+
 struct landlock_ruleset {
+	struct rb_root root_inode, root_net_port; /* 6.7 */
 	u32 num_rules;
 	u32 num_layers;
 	struct access_masks access_masks[1]; /* 6.11 or so */
@@ -508,10 +517,12 @@ struct landlock_ruleset {
 
 /* One word a layer, up to 6.6 or so. */
 struct landlock_ruleset___early {
+	struct rb_root root; /* up to 6.6: of files */
 	u16 fs_access_masks[1];
 };
 
 struct landlock_rules {
+	struct rb_root root_inode, root_net_port;
 	u32 num_rules;
 };
 
@@ -519,6 +530,32 @@ struct landlock_domain {
 	struct landlock_rules rules;
 	u32 num_layers;
 	struct access_masks handled_masks[1];
+};
+
+struct landlock_object {
+	void *underobj; /* the inode; NULL once its file system is gone */
+};
+
+union landlock_key {
+	struct landlock_object *object;
+	unsigned long data;
+};
+
+/* One entry for each layer that has a rule for the key. */
+struct landlock_layer {
+	u16 level; /* from 1; one byte since 7.2 */
+	u32 access; /* two bytes up to 7.0 or so */
+};
+
+struct landlock_rule {
+	struct rb_node node;
+	union landlock_key key;
+	u32 num_layers;
+	struct landlock_layer layers[1];
+};
+
+struct landlock_rule___early {
+	struct landlock_object *object; /* up to 6.6, in place of the key */
 };
 
 #pragma clang attribute pop

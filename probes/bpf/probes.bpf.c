@@ -12,6 +12,7 @@
 #include "snap_fs.h"
 #include "snap_id.h"
 #include "snap_landlock.h"
+#include "snap_rules.h"
 #include "snap_mm.h"
 #include "snap_task.h"
 
@@ -216,6 +217,8 @@ INLINE void fill(struct slot *s, u32 index, struct task_struct *t, u32 opts)
 	snap_cred(index, task);
 	snap_userns(index, task);
 	snap_landlock(index, task);
+	if (s->e.core.landlock_rules)
+		snap_rules(index, task);
 	snap_seccomp(index, task);
 	snap_task(index, task);
 	snap_sched(index, task);

@@ -192,7 +192,9 @@ type ProbesEvent struct {
 		FilesLost      uint32
 		ArgsLen        uint32
 		EnvLen         uint32
-		Unused         uint32
+		RulesSent      uint32
+		RulesLen       uint32
+		RuleLayout     uint32
 		Comm           [16]uint8
 		Hostname       [72]uint8
 		Domainname     [72]uint8
@@ -223,6 +225,7 @@ const (
 	ProbesFailedFAIL_SCHED    ProbesFailed = 262144
 	ProbesFailedFAIL_MEMORY   ProbesFailed = 524288
 	ProbesFailedFAIL_MASKS    ProbesFailed = 1048576
+	ProbesFailedFAIL_RULES    ProbesFailed = 2097152
 )
 
 type ProbesFileid struct {
@@ -302,6 +305,8 @@ const (
 	ProbesMoreMORE_FROZEN            ProbesMore = 131072
 	ProbesMoreMORE_MASKS             ProbesMore = 262144
 	ProbesMoreMORE_DEADLINE          ProbesMore = 524288
+	ProbesMoreMORE_RULES             ProbesMore = 1048576
+	ProbesMoreMORE_RULES_MANY        ProbesMore = 2097152
 )
 
 type ProbesPropagation uint32
@@ -315,7 +320,7 @@ const (
 type ProbesSlot struct {
 	_     structs.HostLayout
 	E     ProbesEvent
-	Tail  [118944]uint8
+	Tail  [128160]uint8
 	Words [256]uint64
 	Used  uint32
 	Fd    uint32

@@ -35,9 +35,19 @@ INLINE void snap_layers(struct slot *s, const void *masks, u32 n, u32 step)
 		s->e.core.failed |= FAIL_MASKS;
 		return;
 	}
-	read_bytes(s, FAIL_MASKS, s->words, MAX_LAYERS * 4, masks);
+	/* Keeps the pointer, of which 6.1 remembers how far it reaches when it
+	 * is put on the stack; of a number it does not.
+	 */
+	struct layer *to = (struct layer *)(s->tail + used);
+	barrier_var(to);
+	/* Not a byte more than there are: what lies behind may be a guard page. */
+	u64 size = n * step;
+	barrier_var(size);
+	if (size > MAX_LAYERS * 4)
+		size = MAX_LAYERS * 4;
+	read_bytes(s, FAIL_MASKS, s->words, size, masks);
 	for (u32 i = 0; i < MAX_LAYERS; i++) {
-		struct layer *l = (struct layer *)(s->tail + used + i * sizeof(struct layer));
+		struct layer *l = to + i;
 		u8 *from = (u8 *)s->words + i * step;
 
 		if (i >= n)
@@ -56,6 +66,9 @@ INLINE void snap_layers(struct slot *s, const void *masks, u32 n, u32 step)
 	}
 	s->used = used + n * sizeof(struct layer);
 }
+
+/* Where snap_rules finds the domain. */
+#define WORD_DOMAIN 255
 
 SNAP(snap_landlock)
 {
@@ -99,6 +112,7 @@ SNAP(snap_landlock)
 	}
 	c->landlock_layers = n;
 	c->have |= HAVE_LANDLOCK;
+	s->words[WORD_DOMAIN] = (u64)domain;
 	return 0;
 }
 

@@ -143,6 +143,14 @@ func (i Inode) String() string { return fmt.Sprintf("dev %#x ino %d", i.Dev, i.I
 // reader in the initial user namespace.
 func (e IDExtent) String() string { return fmt.Sprintf("%d:%d:%d", e.Inside, e.Host, e.Count) }
 
+// String writes layer, object and rights.
+func (r LandlockRule) String() string {
+	if r.Kind == RulePort {
+		return fmt.Sprintf("%d(port %d: %#x)", r.Layer, r.Port, r.Access)
+	}
+	return fmt.Sprintf("%d(%s: %#x)", r.Layer, r.Inode, r.Access)
+}
+
 // String writes fd, type and permissions, inode, and what is special about it.
 func (f File) String() string {
 	s := fmt.Sprintf("%d(%o %s flags %#x)", f.FD, f.Mode, f.Inode, f.Flags)

@@ -9,6 +9,8 @@
 // The package imports nothing of ours.
 package posture
 
+import "cmp"
+
 // Posture is everything that a tracepoint program can read of one task.
 type Posture struct {
 	Namespaces   Namespaces     `json:"namespaces"`
@@ -168,6 +170,42 @@ type Landlock struct {
 	// Rules is the number of rules of the whole domain. Rules on one object
 	// in several layers count once.
 	Rules Value[uint32] `json:"rules"`
+	// RuleList has what they allow, layer by layer. It is unreadable if Rules
+	// is more than [MaxLandlockRules].
+	RuleList Value[[]LandlockRule] `json:"rule_list"`
+}
+
+// MaxLandlockRules is how many rules are read of a domain.
+const MaxLandlockRules = 64
+
+// LandlockRule is what one layer allows on a file, and on all that is beneath it
+// if it is a directory, or on a port. Rules are sorted by layer, kind, inode and
+// port; a layer has at most one for each inode and each port, since what is added
+// to a ruleset twice is one rule with the rights of both.
+type LandlockRule struct {
+	Layer uint32 `json:"layer"` // from 1, the oldest
+	Kind  string `json:"kind"`  // RulePath or RulePort
+	// Inode is that of the file system itself. What stat(2) says differs where
+	// a file system makes device or inode numbers up for it (btrfs,
+	// overlayfs). It is zero once the file's file system is gone; such a rule
+	// allows nothing.
+	Inode Inode  `json:"inode,omitzero"`
+	Port  uint16 `json:"port,omitempty"`
+	// Access are the LANDLOCK_ACCESS_FS_ or LANDLOCK_ACCESS_NET_ bits that it
+	// allows, of those that the layer handles.
+	Access uint32 `json:"access"`
+}
+
+// The kinds of a [LandlockRule].
+const (
+	RulePath = "path"
+	RulePort = "port"
+)
+
+// Compare orders rules as a posture lists them.
+func (r LandlockRule) Compare(o LandlockRule) int {
+	return cmp.Or(cmp.Compare(r.Layer, o.Layer), cmp.Compare(r.Kind, o.Kind), cmp.Compare(r.Inode.Dev, o.Inode.Dev),
+		cmp.Compare(r.Inode.Ino, o.Inode.Ino), cmp.Compare(r.Port, o.Port), cmp.Compare(r.Access, o.Access))
 }
 
 // CgroupV1 is the membership in one version 1 hierarchy.

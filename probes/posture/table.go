@@ -71,6 +71,7 @@ func table() []Field {
 		u32("landlock.layers", func(p *Posture) *Value[uint32] { return &p.Landlock.Layers }),
 		list("landlock.handled", func(p *Posture) *Value[[]LandlockLayer] { return &p.Landlock.Handled }, LandlockLayer.String),
 		u32("landlock.rules", func(p *Posture) *Value[uint32] { return &p.Landlock.Rules }),
+		list("landlock.rule_list", func(p *Posture) *Value[[]LandlockRule] { return &p.Landlock.RuleList }, LandlockRule.String),
 
 		plain("cgroup.v2", func(p *Posture) *Value[uint64] { return &p.Cgroup.V2 }, decimal[uint64]),
 		list("cgroup.v1", func(p *Posture) *Value[[]CgroupV1] { return &p.Cgroup.V1 },

@@ -12,6 +12,7 @@ var hidden = map[string]string{
 	"landlock.layers":             nothing,
 	"landlock.handled":            nothing,
 	"landlock.rules":              nothing,
+	"landlock.rule_list":          nothing,
 	"oom.score_adj_min":           nothing,
 	"memory.mdwe":                 nothing,
 	"process.child_subreaper":     nothing,
@@ -46,6 +47,7 @@ func (t *task) unseen() {
 	p.Privilege.Securebits, p.Privilege.Pdeathsig = posture.Unreadable[uint32](nothing), posture.Unreadable[uint32](nothing)
 	p.Landlock.Layers, p.Landlock.Rules = posture.Unreadable[uint32](nothing), posture.Unreadable[uint32](nothing)
 	p.Landlock.Handled = posture.Unreadable[[]posture.LandlockLayer](nothing)
+	p.Landlock.RuleList = posture.Unreadable[[]posture.LandlockRule](nothing)
 	p.Seccomp.Armed = posture.Unreadable[bool](nothing)
 	p.Memory.MDWE = posture.Unreadable[uint32](nothing)
 	p.OOM.ScoreAdjMin = posture.Unreadable[int32](nothing)

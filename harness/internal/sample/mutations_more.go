@@ -30,6 +30,10 @@ func more(b changer[bool], u changer[uint32], i changer[int32], l changer[uint64
 			v, _ := p.Landlock.Handled.Get()
 			p.Landlock.Handled = posture.Known(append([]posture.LandlockLayer{{FS: 1 << 15}}, v...))
 		},
+		"landlock.rule_list": func(p *P) {
+			v, _ := p.Landlock.RuleList.Get()
+			p.Landlock.RuleList = posture.Known(append([]posture.LandlockRule{{Layer: 1, Kind: posture.RulePort, Port: 79, Access: 1}}, v...))
+		},
 		"cgroup.frozen":             b(func(p *P) *posture.Value[bool] { return &p.Cgroup.Frozen }),
 		"sched.deadline_runtime_ns": l(func(p *P) *posture.Value[uint64] { return &p.Sched.DeadlineRuntime }),
 		"sched.deadline_ns":         l(func(p *P) *posture.Value[uint64] { return &p.Sched.Deadline }),

@@ -40,7 +40,7 @@ func Caller() *posture.Posture {
 			Pdeathsig: zero, Personality: zero, LoginUID: posture.Known(^uint32(0)), SessionID: posture.Known(^uint32(0)), SpecFlags: zero,
 		},
 		Seccomp:  posture.Seccomp{Mode: zero, Count: zero, Filters: posture.Known[[]posture.Filter](nil), Armed: posture.Known(false)},
-		Landlock: posture.Landlock{Layers: zero, Handled: posture.Known[[]posture.LandlockLayer](nil), Rules: zero},
+		Landlock: posture.Landlock{Layers: zero, Handled: posture.Known[[]posture.LandlockLayer](nil), Rules: zero, RuleList: posture.Known[[]posture.LandlockRule](nil)},
 		Cgroup: posture.Cgroup{
 			V2:     posture.Known[uint64](100),
 			V1:     posture.Known([]posture.CgroupV1{{Controller: "cpu", ID: 11}, {Controller: "memory", ID: 12}}),
@@ -99,6 +99,11 @@ var Requests = map[string]string{
 	"identity": `{"ociVersion":"1.3.0","process":{"user":{"uid":0,"gid":0},"args":["/bin/true"],"cwd":""},
 		"holdshort":{"keepIDs":true,"processGroup":true,"subreaper":true,"newKeyring":true,
 			"speculation":{"storeBypass":"force-disable","indirectBranch":"disable"}}}`,
+	"landlocked": `{"ociVersion":"1.3.0","process":{"user":{"uid":0,"gid":0},"args":["/bin/true"],"cwd":"","noNewPrivileges":true},
+		"holdshort":{"keepIDs":true,"landlock":{"layers":[
+			{"handledAccessFS":["write_file","read_dir"],"handledAccessNet":["bind_tcp"],"netPort":[{"port":80,"allowedAccess":["bind_tcp"]}],
+				"pathBeneath":[{"path":"/a","allowedAccess":["read_dir"]},{"path":"/b","allowedAccess":["read_dir"]},{"path":"/same","allowedAccess":["write_file"]}]},
+			{"handledAccessFS":["read_dir"],"pathBeneath":[{"path":"/a","allowedAccess":["read_dir"]}]}]}}}`,
 	"joined": `{"ociVersion":"1.3.0","process":{"user":{"uid":3,"gid":4},"args":["/bin/true"],"cwd":"/"},
 		"linux":{"namespaces":[{"type":"pid","path":"/proc/1/ns/pid"},{"type":"network","path":"/proc/1/ns/net"},{"type":"uts"}]}}`,
 }
