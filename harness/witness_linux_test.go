@@ -178,7 +178,11 @@ func TestWitness_FindsALandlockRuleForTooMuch(t *testing.T) {
 	if err != nil || len(disagreeing(control)) > 0 {
 		t.Fatalf("control: %v %+v\n%s", err, disagreeing(control), text(control))
 	}
-	r.tamper = config(func(c *checkpoint.Config) { c.Landlock.Layers[0].PathBeneath[0].Path = "/" })
+	r.tamper = config(func(c *checkpoint.Config) {
+		layer := c.Landlock.Layers[0] // the request's own, which must stay as it is
+		layer.PathBeneath = []landlock.PathBeneath{{Path: "/", AllowedAccess: layer.PathBeneath[0].AllowedAccess}}
+		c.Landlock = &landlock.Policy{Layers: []landlock.Ruleset{layer}}
+	})
 	c, err := r.Witness(bg, q, nil)
 	if err != nil {
 		t.Fatal(err)
