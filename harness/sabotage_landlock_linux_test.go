@@ -169,8 +169,10 @@ func TestLandlockRulesAreJudged(t *testing.T) {
 	usual := landlock.Ruleset{
 		HandledAccessFS: rights{"execute", "read_file", "make_dir", "refer"}, HandledAccessNet: rights{"bind_tcp"},
 		PathBeneath: []landlock.PathBeneath{
-			{Path: "/", AllowedAccess: rights{"execute", "read_file"}}, {Path: "/usr/..", AllowedAccess: rights{"make_dir"}},
-			{Path: "/bin/true", AllowedAccess: rights{"execute"}}, {Path: "/tmp", AllowedAccess: rights{"refer"}},
+			{Path: "/", AllowedAccess: rights{"execute", "read_file"}},
+			{Path: "/usr/..", AllowedAccess: rights{"make_dir"}},
+			{Path: "/bin/true", AllowedAccess: rights{"execute"}},
+			{Path: "/tmp", AllowedAccess: rights{"refer"}},
 		},
 		NetPort: []landlock.NetPort{{Port: 0, AllowedAccess: rights{"bind_tcp"}}, {Port: 65535, AllowedAccess: rights{"bind_tcp"}}},
 	}
