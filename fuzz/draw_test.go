@@ -16,7 +16,7 @@ func able() *Machine {
 		CgroupV2: "/sys/fs/cgroup/unified", CgroupV1: map[string]string{
 			"pids": "/sys/fs/cgroup/pids", "memory": "/sys/fs/cgroup/memory", "cpu": "/sys/fs/cgroup/cpu",
 		},
-		CPUs: []int{0, 1, 5}, Dir: "/tmp/dir", Tag: "abcde", Listener: "/tmp/dir/listener", WaitKillable: true, LandlockABI: 7,
+		CPUs: []int{0, 1, 5}, Dir: "/tmp/dir", Tag: "abcde", Listener: "/tmp/dir/listener", WaitKillable: true, LandlockABI: 7, LandlockRules: true,
 		SetAttr: true, Mknod: true, IDMapped: true, Mqueue: true,
 	}
 	for i := range m.Rlimits {

@@ -1,9 +1,12 @@
 package fuzz
 
 import (
+	"slices"
+
 	"github.com/holdshort/holdshort/checkpoint"
 	policies "github.com/holdshort/holdshort/checkpoint/landlock"
 	"github.com/holdshort/holdshort/harness/request"
+	"golang.org/x/sys/unix"
 )
 
 func hasLayer(is func(*policies.Ruleset) bool) func(*request.Request) bool {
@@ -46,13 +49,41 @@ var landlock = []dimension{
 		has: hasLayer(func(l *policies.Ruleset) bool { return len(l.Scoped) > 0 }),
 	},
 	{
+		name: "landlock, rules for paths", needs: []string{"landlock"}, can: canRules, draw: drawPathRules,
+		has: hasLayer(func(l *policies.Ruleset) bool { return len(l.PathBeneath) > 0 }),
+	},
+	{
+		name: "landlock, rules for ports", needs: []string{"landlock"}, can: func(m *Machine) bool { return canRules(m) && m.LandlockABI >= 4 }, draw: drawPortRules,
+		has: hasLayer(func(l *policies.Ruleset) bool { return len(l.NetPort) > 0 }),
+	},
+	{
 		name: "landlock, layers", needs: []string{"landlock"},
 		has: func(r *request.Request) bool { return len(layersOf(r)) > 1 },
 	},
 }
 
-// drawLandlock draws layers without rules: what a rule allows cannot be seen in
-// a task. So nothing is handled that execve needs.
+// canRules: what a rule allows can be seen in a task, and the files that rules are
+// drawn for have numbers of their own.
+func canRules(m *Machine) bool { return m.LandlockRules }
+
+// landlockRules reports whether that is so: what a layer handles has had a form
+// that can be read but from ABI 4 to 5.
+func landlockRules(dir string, abi int) bool {
+	if abi == 0 || abi == 4 || abi == 5 {
+		return false
+	}
+	for _, path := range []string{"/", dir} {
+		var fs unix.Statfs_t
+		const bcachefs = 0xca451a4e
+		if unix.Statfs(path, &fs) != nil || slices.Contains([]int64{unix.BTRFS_SUPER_MAGIC, unix.OVERLAYFS_SUPER_MAGIC, bcachefs}, int64(fs.Type)) {
+			return false
+		}
+	}
+	return true
+}
+
+// drawLandlock draws layers without rules. So nothing is handled that execve
+// needs.
 func drawLandlock(d *drawer) {
 	p := &policies.Policy{}
 	var files []policies.Right
@@ -92,6 +123,63 @@ func drawLandlock(d *drawer) {
 		p.Layers[0].HandledAccessNet = policies.Rights(policies.Net, policies.Newest)
 	}
 	d.r.Ext.Landlock = p
+}
+
+// drawPathRules adds rules to layers that handle files, or makes one that does:
+// for directories and files of the workload's root, some that mounts cover and
+// some twice. One layer may then forbid what execve needs, since a rule allows it.
+func drawPathRules(d *drawer) {
+	p := d.r.Ext.Landlock
+	if !slices.ContainsFunc(p.Layers, func(l policies.Ruleset) bool { return len(l.HandledAccessFS) > 0 }) {
+		p.Layers[0].HandledAccessFS = some(d, 50, policies.Rights(policies.FS, 1)[3:])
+	}
+	base := d.m.Dir
+	if d.on["root"] {
+		base = ""
+	}
+	paths := []string{"/", base + "/point", base + "/point/a", base + "/point/b", base + "/point/..", base + "/work"}
+	for i := range p.Layers {
+		l := &p.Layers[i]
+		if len(l.HandledAccessFS) == 0 || d.chance(30) {
+			continue
+		}
+		allow := func(path string, of []policies.Right) {
+			if len(of) > 0 {
+				l.PathBeneath = append(l.PathBeneath, policies.PathBeneath{Path: path, AllowedAccess: some(d, 50, of)})
+			}
+		}
+		handled := slices.DeleteFunc(slices.Clone(l.HandledAccessFS), func(r policies.Right) bool { return policies.ABIOf(policies.FS, r) > d.m.LandlockABI })
+		for range pick(d, 1, 1, 2, 3, 6) {
+			allow(pick(d, paths...), handled)
+		}
+		if d.chance(40) { // only some rights can be had on what is no directory
+			allow(base+"/workload", slices.DeleteFunc(slices.Clone(handled), func(r policies.Right) bool { return !policies.OfFiles(r) }))
+		}
+		if d.chance(30) {
+			l.HandledAccessFS = append(l.HandledAccessFS, "execute", "read_file")
+			l.PathBeneath = append(l.PathBeneath, policies.PathBeneath{Path: "/", AllowedAccess: []policies.Right{"read_file", "execute"}})
+		}
+	}
+}
+
+// drawPortRules does the same for ports.
+func drawPortRules(d *drawer) {
+	p := d.r.Ext.Landlock
+	rights := policies.Rights(policies.Net, d.m.LandlockABI)
+	if !slices.ContainsFunc(p.Layers, func(l policies.Ruleset) bool { return len(l.HandledAccessNet) > 0 }) {
+		p.Layers[0].HandledAccessNet = some(d, 50, rights)
+	}
+	for i := range p.Layers {
+		l := &p.Layers[i]
+		handled := slices.DeleteFunc(slices.Clone(l.HandledAccessNet), func(r policies.Right) bool { return !slices.Contains(rights, r) })
+		if len(handled) == 0 || d.chance(30) {
+			continue
+		}
+		for range pick(d, 1, 1, 2, 3, 7) {
+			port := pick(d, uint16(d.IntN(1<<16)), 0, 1, 80, 256, 65535)
+			l.NetPort = append(l.NetPort, policies.NetPort{Port: port, AllowedAccess: some(d, 50, handled)})
+		}
+	}
 }
 
 // landlockABI is the machine's, of what is known here.

@@ -57,8 +57,10 @@ type Machine struct {
 
 	Tuning Tuning
 
-	LandlockABI  int  // 0 for none
-	WaitKillable bool // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+	LandlockABI int // 0 for none
+	// LandlockRules: what its rules allow can be told.
+	LandlockRules bool
+	WaitKillable  bool // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 	// Listener is the socket of an [Answerer]; without one no request
 	// notifies.
 	Listener string
@@ -108,6 +110,7 @@ func Detect(dir string) (*Machine, error) {
 	}
 	m.Tuning = detectTuning()
 	m.LandlockABI = landlockABI()
+	m.LandlockRules = landlockRules(dir, m.LandlockABI)
 	m.WaitKillable = checkpoint.HaveFilterFlag(policies.FlagWaitKillable) == nil
 	m.UserNS = m.Root && positive("/proc/sys/user/max_user_namespaces")
 	m.mounts()
