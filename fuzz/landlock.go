@@ -155,7 +155,8 @@ func drawPathRules(d *drawer) {
 		if d.chance(40) { // only some rights can be had on what is no directory
 			allow(base+"/workload", slices.DeleteFunc(slices.Clone(handled), func(r policies.Right) bool { return !policies.OfFiles(r) }))
 		}
-		if d.chance(30) {
+		// A program by descriptor may lie outside of the root, so beneath no rule.
+		if d.chance(30) && !d.on["program by descriptor"] {
 			l.HandledAccessFS = append(l.HandledAccessFS, "execute", "read_file")
 			l.PathBeneath = append(l.PathBeneath, policies.PathBeneath{Path: "/", AllowedAccess: []policies.Right{"read_file", "execute"}})
 		}

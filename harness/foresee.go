@@ -121,8 +121,7 @@ func (l *launch) resolve(root, mounts string) {
 }
 
 func inodeIn(root int, path string) (posture.Inode, bool) {
-	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT}
-	fd, err := unix.Openat2(root, path, &how)
+	fd, err := openIn(root, path)
 	if err != nil {
 		return posture.Inode{}, false
 	}

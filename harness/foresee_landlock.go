@@ -63,8 +63,7 @@ var (
 // with something else, and then nothing can be said: two subvolumes of btrfs have
 // equal inode numbers.
 func ownNumbers(root int, path, mounts string) (posture.Inode, error) {
-	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT}
-	fd, err := unix.Openat2(root, path, &how)
+	fd, err := openIn(root, path)
 	if err != nil {
 		return posture.Inode{}, fmt.Errorf("not found in the workload's root: %w", err)
 	}
@@ -96,6 +95,19 @@ func ownNumbers(root int, path, mounts string) (posture.Inode, error) {
 		return posture.Inode{}, errMadeUp
 	}
 	return posture.Inode{Dev: dev, Ino: ino}, nil
+}
+
+// openIn opens a path as inside a root. Where a rename or mount anywhere on the
+// machine comes in between, a path with ".." has to be tried again (openat2(2),
+// EAGAIN).
+func openIn(root int, path string) (fd int, err error) {
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT}
+	for range 100 {
+		if fd, err = unix.Openat2(root, path, &how); !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	return fd, err
 }
 
 // numberIn reads one line of a file of /proc/PID/fdinfo.
