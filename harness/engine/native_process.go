@@ -102,7 +102,7 @@ func (t *translator) extension() {
 	if e.Personality != nil {
 		c.Personality = checkpoint.Some(*e.Personality)
 	}
-	c.Landlock = e.Landlock
+	c.Landlock = copyLandlock(e.Landlock)
 	c.Affinity, c.Session, c.NewKeyring = slices.Clone(e.Affinity), e.Session, e.NewKeyring
 	t.identity()
 	c.IgnoreSignals, c.BlockSignals = numbers(e.IgnoreSignals), numbers(e.BlockSignals)
