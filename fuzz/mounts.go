@@ -128,6 +128,10 @@ var mounts = []dimension{
 					x.FileMode = &mode
 				}
 				d.r.Spec.Linux.Devices = append(d.r.Spec.Linux.Devices, x)
+				if res := d.r.Spec.Linux.Resources; res != nil && len(res.Devices) > 0 && x.Type != "p" {
+					// Rules that do not let it be made leave only a bind mount of the host's, which has none of that name.
+					res.Devices = append(res.Devices, specs.LinuxDeviceCgroup{Allow: true, Type: x.Type, Major: &x.Major, Minor: &x.Minor, Access: "rwm"})
+				}
 			}
 			if _, ok := d.chosen(); ok && len(d.r.Spec.Linux.Devices) == 0 {
 				d.r.Spec.Linux.Devices = []specs.LinuxDevice{{Path: "/dev/fifo", Type: "p"}}

@@ -23,6 +23,9 @@ type cli struct {
 	Run        runCmd        `cmd:"" help:"Start one workload through the checkpoint and show what held."`
 	Doctor     doctorCmd     `cmd:"" help:"Show what this kernel offers, which hooks are live, and what cannot be verified here."`
 	VM         vmCmd         `cmd:"" name:"vm" help:"Other kernels, in guests."`
+	Fuzz       fuzzCmd       `cmd:"" help:"Launch random requests, verify each, and make findings small."`
+	Shrink     shrinkCmd     `cmd:"" help:"Make findings of fuzz small."`
+	Replay     replayCmd     `cmd:"" help:"Launch findings of fuzz again, or write an OCI bundle of one."`
 	Matrix     matrixCmd     `cmd:"" help:"Run the tests of a Go module on several kernels, and compare."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for bash, zsh or fish."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`

@@ -249,7 +249,15 @@ func most(order []string, seen map[string]int) (n int) {
 
 // Shrink makes every finding small that no smaller one explains, in the order of
 // cases, until ctx ends.
+//
+// It may be called without [Campaign.Run], for what is in Before.
 func (c *Campaign) Shrink(ctx context.Context) error {
+	if c.results == nil {
+		if c.results = c.Before; c.results == nil {
+			c.results = &Results{}
+		}
+		c.outcome = c.results.Of(c.Info)
+	}
 	for _, in := range c.outcome.Incidents(Finding) {
 		if ctx.Err() != nil {
 			break

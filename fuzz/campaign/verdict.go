@@ -50,8 +50,7 @@ func Of(c *harness.Case, err error) *Verdict {
 }
 
 func errno(err error) string {
-	var e syscall.Errno
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[syscall.Errno](err); ok {
 		return unix.ErrnoName(e)
 	}
 	return "no system call's"

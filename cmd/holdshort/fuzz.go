@@ -1,0 +1,311 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/holdshort/holdshort/fuzz"
+	"github.com/holdshort/holdshort/fuzz/campaign"
+	"github.com/holdshort/holdshort/harness"
+)
+
+type fuzzCmd struct {
+	N        uint64        `short:"n" name:"cases" help:"How many cases, of all shards together (default 1000 without --for)." placeholder:"N"`
+	For      time.Duration `help:"Run for so long." placeholder:"DURATION"`
+	Seed     uint64        `help:"Seed of the campaign (default: that of --resume, or a random one)." placeholder:"S"`
+	Strength int           `help:"Begin with all combinations of so many parameters: 2 or 3; 1 is none (default 2)." placeholder:"T"`
+	Shard    string        `help:"Run part I of N, counted from 1." placeholder:"I/N" default:"1/1"`
+	Parallel int           `short:"j" help:"Launches at a time (default: twice the processors)." placeholder:"N"`
+	Freeze   bool          `help:"Hold each workload at its first instruction and read everything a second time there."`
+	Without  []string      `help:"Leave parameters out; repeatable." sep:";" placeholder:"NAME"`
+	Max      int           `name:"max-findings" help:"End after so many cases with findings; 0 is never." default:"20" placeholder:"N"`
+	NoShrink bool          `help:"Do not make findings small."`
+	Out      string        `help:"Write results to a new file, as JSON lines." type:"path" placeholder:"FILE" xor:"file"`
+	Resume   string        `help:"Go on with the campaign in this file." type:"path" placeholder:"FILE" xor:"file"`
+	JSON     bool          `name:"json" help:"Print the results as JSON lines on stdout."`
+	Quiet    bool          `short:"q" help:"Do not tell how far it is."`
+
+	ListParameters bool `help:"Show the parameters that this machine can do, and end."`
+}
+
+// Help is the long text of "fuzz --help".
+func (fuzzCmd) Help() string {
+	return `Random requests are launched and verified. Case I of a campaign depends on the seed, the strength and what this machine can do, and on nothing else. The first cases cover all pairs (or triples) of values, the others are drawn at random. What is found is run again, up to five times, and then made small.
+
+Exit status: 0 clean, 1 a finding, 2 only findings that come and go, 3 unsupported here, 4 evidence was lost, or a fault of ours.
+
+Examples:
+  holdshort fuzz -n 2000 --out results.jsonl
+  holdshort fuzz --for 1h --strength 3 --seed 7 --shard 3/16 --out 3.jsonl
+  holdshort fuzz --resume results.jsonl -n 10000
+  holdshort fuzz --list-parameters`
+}
+
+func (c *fuzzCmd) Run(ctx context.Context, s *streams) error {
+	shard, shards, err := parseShard(c.Shard)
+	if err != nil {
+		return usage(err)
+	}
+	if c.Strength < 0 || c.Strength > 3 {
+		return usage(fmt.Errorf("--strength %d: 1, 2 and 3 are possible", c.Strength))
+	}
+	b, err := campaign.Open(context.WithoutCancel(ctx), "", c.Freeze, c.Without...)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return &exit{harness.ExitUnsupported, err}
+	}
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	if c.ListParameters {
+		return c.list(s, b.Model)
+	}
+	run := &campaign.Campaign{
+		Info:  campaign.Info{Model: b.Model.Hash(), Seed: c.Seed, Strength: c.Strength, Kernel: b.Kernel, Engine: "native", Freeze: c.Freeze},
+		Model: b.Model, N: c.N, Shard: shard, Shards: shards, Parallel: c.Parallel, MaxFindings: c.Max, Launch: b.Launch, Dir: b.Dir,
+	}
+	if run.N == 0 && c.For == 0 {
+		run.N = 1000
+	}
+	if run.Parallel == 0 {
+		run.Parallel = 2 * runtime.NumCPU()
+	}
+	out, err := c.files(run)
+	if err != nil {
+		return err
+	}
+	if out != nil {
+		defer out.Close()
+	}
+	return c.campaign(ctx, s, run)
+}
+
+// files opens what results go to, and reads what is there.
+func (c *fuzzCmd) files(run *campaign.Campaign) (*os.File, error) {
+	var out *os.File
+	var err error
+	if c.Out != "" {
+		if out, err = os.OpenFile(c.Out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644); err != nil {
+			if errors.Is(err, fs.ErrExist) {
+				err = fmt.Errorf("%w: --resume goes on with it", err)
+			}
+			return nil, usage(err)
+		}
+	}
+	if c.Resume != "" {
+		if out, err = os.OpenFile(c.Resume, os.O_RDWR|os.O_APPEND, 0); err != nil {
+			return nil, usage(err)
+		}
+		before := &campaign.Results{}
+		if err = before.Read(out); err == nil {
+			err = adopt(run, before)
+		}
+		if err == nil {
+			err = endLine(out)
+		}
+		if err != nil {
+			out.Close()
+			return nil, usage(fmt.Errorf("%s: %w", c.Resume, err))
+		}
+		run.Before = before
+	}
+	if run.Seed == 0 {
+		run.Seed = rand.Uint64()>>1 | 1
+	}
+	if run.Strength == 0 {
+		run.Strength = 2
+	}
+	if out != nil {
+		run.Out = out
+	}
+	return out, nil
+}
+
+// adopt takes seed and strength from the one campaign in a file that goes with
+// this model, kernel and mode.
+func adopt(run *campaign.Campaign, before *campaign.Results) error {
+	var fits []campaign.Info
+	all := before.Outcomes()
+	for _, o := range all {
+		i := o.Info
+		same := i.Model == run.Model.Hash() && i.Kernel == run.Kernel && i.Engine == run.Engine && i.Freeze == run.Freeze
+		if same && (run.Seed == 0 || run.Seed == i.Seed) && (run.Strength == 0 || run.Strength == i.Strength) {
+			fits = append(fits, i)
+		}
+	}
+	switch len(fits) {
+	case 0:
+		return fmt.Errorf("none of its %d campaigns is of this model (%s), kernel, mode and seed: a new file is needed", len(all), run.Model.Hash())
+	case 1:
+		run.Info = fits[0]
+		return nil
+	}
+	return fmt.Errorf("%d of its campaigns fit: say --seed and --strength", len(fits))
+}
+
+// endLine ends a last line that was cut short, so that the next is one of its own.
+func endLine(f *os.File) error {
+	end, err := f.Seek(0, io.SeekEnd)
+	if err != nil || end == 0 {
+		return err
+	}
+	at, b := end, []byte{0}
+	for at > 0 {
+		if _, err := f.ReadAt(b, at-1); err != nil {
+			return err
+		}
+		if b[0] == '\n' {
+			break
+		}
+		at--
+	}
+	if at == end {
+		return nil
+	}
+	return f.Truncate(at)
+}
+
+func parseShard(s string) (shard, shards int, err error) {
+	a, b, ok := strings.Cut(s, "/")
+	if ok {
+		if shard, err = strconv.Atoi(a); err == nil {
+			shards, err = strconv.Atoi(b)
+		}
+	}
+	if !ok || err != nil || shard < 1 || shard > shards {
+		return 0, 0, fmt.Errorf("--shard %q: it is I/N with I from 1 to N", s)
+	}
+	return shard - 1, shards, nil
+}
+
+func (c *fuzzCmd) list(s *streams, md *fuzz.Model) error {
+	if c.JSON {
+		e := json.NewEncoder(s.out)
+		for _, p := range md.Parameters() {
+			if err := e.Encode(p); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, p := range md.Parameters() {
+		needs := ""
+		if len(p.Needs) > 0 {
+			needs = "  (needs " + strings.Join(p.Needs, ", ") + ")"
+		}
+		fmt.Fprintf(s.out, "%-24s %s%s\n", p.Name, strings.Join(p.Values, " | "), needs)
+	}
+	fmt.Fprintf(s.out, "%d parameters, model %s\n", len(md.Parameters()), md.Hash())
+	return nil
+}
+
+func (c *fuzzCmd) campaign(ctx context.Context, s *streams, run *campaign.Campaign) error {
+	p := &progressLine{w: s.err, tty: style(s.err).Width > 0, n: run.N, quiet: c.Quiet, every: 5 * time.Second}
+	run.Tell = p.tell
+	if !c.Quiet {
+		fmt.Fprintf(s.err, "seed %d, strength %d, model %s, shard %s\n", run.Seed, run.Strength, run.Info.Model, c.Shard)
+	}
+	runCtx, cancel := ctx, context.CancelFunc(func() {})
+	if c.For > 0 {
+		runCtx, cancel = context.WithTimeout(ctx, c.For)
+	}
+	defer cancel()
+	results, err := run.Run(runCtx)
+	if err == nil && !c.NoShrink && ctx.Err() == nil {
+		err = run.Shrink(ctx)
+	}
+	p.clear()
+	if results == nil {
+		return err
+	}
+	o := results.Of(run.Info)
+	if c.JSON {
+		err = errors.Join(err, results.Write(s.out))
+	} else {
+		err = errors.Join(err, o.Text(s.out))
+	}
+	if !c.Quiet {
+		fmt.Fprintln(s.err, p.coverage())
+	}
+	if err != nil {
+		return err
+	}
+	if code := o.ExitCode(); code != 0 {
+		return &exit{code: code}
+	}
+	return nil
+}
+
+// progressLine shows how far a campaign is: in place on a terminal, else a line
+// from time to time.
+type progressLine struct {
+	w          io.Writer
+	tty, quiet bool
+	n          uint64
+	every      time.Duration
+	last       time.Time
+	now        campaign.Progress
+}
+
+func (p *progressLine) tell(now *campaign.Progress) {
+	p.now = *now
+	if p.quiet {
+		return
+	}
+	if i := now.Last; i != nil {
+		p.clear()
+		fmt.Fprintf(p.w, "case %d: %s: %s\n", i.Index, i.Class, i.Key)
+	}
+	if m := now.LastMinimal; m != nil {
+		p.clear()
+		fmt.Fprintf(p.w, "case %d: %s: %s\n", m.Index, m.Key, campaign.Words(m.Values))
+		return
+	}
+	every := p.every
+	if p.tty {
+		every = 100 * time.Millisecond
+	}
+	if time.Since(p.last) < every {
+		return
+	}
+	p.last = time.Now()
+	took := time.Since(now.Begun).Seconds()
+	of := ""
+	if p.n > 0 {
+		of = fmt.Sprintf(" of %d", p.n)
+	}
+	line := fmt.Sprintf("%d%s cases, %.0f/s, %s, %d findings, %d flaky", now.Run, of, float64(now.Run)/max(took, 0.001), p.coverage(), now.Findings, now.Flaky)
+	if p.tty {
+		fmt.Fprintf(p.w, "\r\x1b[K%s", line)
+		return
+	}
+	fmt.Fprintln(p.w, line)
+}
+
+func (p *progressLine) coverage() string {
+	part := func(n, all int64) float64 {
+		if all == 0 {
+			return 0
+		}
+		return float64(n) * 100 / float64(all)
+	}
+	// Rounded down: only all of them are 100 %.
+	floor := func(x float64) float64 { return float64(int64(x*100)) / 100 }
+	return fmt.Sprintf("%.2f %% of pairs, %.2f %% of triples", floor(part(p.now.Pairs, p.now.AllPairs)), floor(part(p.now.Triples, p.now.AllTriples)))
+}
+
+func (p *progressLine) clear() {
+	if p.tty && !p.quiet {
+		fmt.Fprint(p.w, "\r\x1b[K")
+	}
+}

@@ -1,0 +1,269 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/holdshort/holdshort/fuzz"
+	"github.com/holdshort/holdshort/fuzz/campaign"
+	"github.com/holdshort/holdshort/harness"
+	"github.com/holdshort/holdshort/harness/request"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+type replayCmd struct {
+	Files  []string `arg:"" help:"Results of fuzz, or directories of them." type:"path"`
+	Times  int      `help:"Launch each so often." default:"3" placeholder:"N"`
+	Bundle string   `help:"Launch nothing; write an OCI bundle of the one finding to a new directory." type:"path" placeholder:"DIR"`
+	Case   int64    `help:"Only the finding of this case." default:"-1" placeholder:"I"`
+	Freeze bool     `help:"Hold each workload at its first instruction, too, if its campaign did not."`
+}
+
+// Help is the long text of "replay --help".
+func (replayCmd) Help() string {
+	return `Every finding that fuzz has made small is launched again, from the request in the file: neither the model nor the machine need be the same. Exit status 1 if one was seen again every time, 2 if only now and then, 0 if none was: it is fixed, or this kernel does not have it.
+
+Examples:
+  holdshort replay results.jsonl
+  holdshort replay findings/
+  holdshort replay results.jsonl --case 12 --bundle ./bundle && cd bundle && runc run test`
+}
+
+// found is a finding of a file.
+type found struct {
+	file string
+	info campaign.Info
+	*campaign.Minimal
+}
+
+func (c *replayCmd) Run(ctx context.Context, s *streams) error {
+	list, err := findings(c.Files, c.Case)
+	if err != nil {
+		return usage(err)
+	}
+	if c.Bundle != "" {
+		if len(list) != 1 {
+			return usage(fmt.Errorf("%d findings: --case chooses one", len(list)))
+		}
+		return writeBundle(s, c.Bundle, list[0].Minimal)
+	}
+	b, err := openBench(ctx, c.Freeze || slices.ContainsFunc(list, func(f found) bool { return f.info.Freeze }))
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	code := harness.ExitClean
+	for _, f := range list {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		hits, others := 0, map[string]bool{}
+		req, err := moved(f.Request, f.Dir, b.Dir)
+		if err != nil {
+			return fmt.Errorf("%s, case %d: %w", f.file, f.Index, err)
+		}
+		for range max(1, c.Times) {
+			v := campaign.Of(b.Run(ctx, req, req))
+			if slices.Contains(v.Keys, f.Key) {
+				hits++
+			}
+			for _, k := range v.Keys {
+				if k != f.Key {
+					others[k] = true
+				}
+			}
+		}
+		fmt.Fprintf(s.out, "case %d: %s: seen %d of %d times (%s)\n", f.Index, f.Key, hits, max(1, c.Times), campaign.Words(f.Values))
+		if f.info.Kernel != b.Kernel {
+			fmt.Fprintf(s.out, "  it was found on Linux %s, this is %s\n", f.info.Kernel, b.Kernel)
+		}
+		for k := range others {
+			fmt.Fprintf(s.out, "  and not in the file: %s\n", k)
+		}
+		switch {
+		case hits == max(1, c.Times):
+			code = harness.ExitFinding
+		case hits > 0 && code == harness.ExitClean:
+			code = harness.ExitFlaky
+		}
+	}
+	if code != 0 {
+		return &exit{code: code}
+	}
+	return nil
+}
+
+func openBench(ctx context.Context, freeze bool) (*campaign.Bench, error) {
+	b, err := campaign.Open(context.WithoutCancel(ctx), "", freeze)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil, &exit{harness.ExitUnsupported, err}
+	}
+	return b, err
+}
+
+// results reads files, and all that are named .json or .jsonl in directories.
+func results(paths []string, f func(file string, r *campaign.Results) error) error {
+	for _, root := range paths {
+		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || path != root && !strings.HasPrefix(filepath.Ext(path), ".json") {
+				return err
+			}
+			in, err := os.Open(path)
+			if err != nil {
+				return err
+			}
+			defer in.Close()
+			r := &campaign.Results{}
+			if err := r.Read(in); err != nil {
+				return fmt.Errorf("%s: %w", path, err)
+			}
+			return f(path, r)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func findings(paths []string, index int64) ([]found, error) {
+	var out []found
+	err := results(paths, func(file string, r *campaign.Results) error {
+		for _, o := range r.Outcomes() {
+			for _, m := range o.Findings() {
+				if index < 0 || m.Index == uint64(index) {
+					out = append(out, found{file, o.Info, m})
+				}
+			}
+		}
+		return nil
+	})
+	if err == nil && len(out) == 0 {
+		err = errors.New("no finding that was made small; \"holdshort shrink\" does that")
+	}
+	return out, err
+}
+
+// moved is the request with its files elsewhere.
+func moved(r *request.Request, from, to string) (*request.Request, error) {
+	if r == nil || from == "" {
+		return nil, errors.New("the finding has no request")
+	}
+	b, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	return request.Parse(bytes.ReplaceAll(b, []byte(from), []byte(to)), true)
+}
+
+type shrinkCmd struct {
+	File string `arg:"" help:"Results of fuzz; what is made small is added to it." type:"existingfile"`
+}
+
+// Help is the long text of "shrink --help".
+func (shrinkCmd) Help() string {
+	return `Makes the findings in a file small that are not yet, as fuzz does itself unless it is told not to, or is interrupted. It takes the same model: the machine, or one like it.`
+}
+
+func (c *shrinkCmd) Run(ctx context.Context, s *streams) error {
+	f, err := os.OpenFile(c.File, os.O_RDWR|os.O_APPEND, 0)
+	if err != nil {
+		return usage(err)
+	}
+	defer f.Close()
+	before := &campaign.Results{}
+	if err := before.Read(f); err != nil {
+		return usage(err)
+	}
+	if err := endLine(f); err != nil {
+		return err
+	}
+	b, err := openBench(ctx, slices.ContainsFunc(before.Outcomes(), func(o *campaign.Outcome) bool { return o.Info.Freeze }))
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	code := harness.ExitClean
+	for _, o := range before.Outcomes() {
+		if o.Info.Model != b.Model.Hash() {
+			fmt.Fprintf(s.err, "holdshort: seed %d: of model %s, this machine's is %s: left as it is\n", o.Info.Seed, o.Info.Model, b.Model.Hash())
+			code = harness.ExitUnsupported
+			continue
+		}
+		run := &campaign.Campaign{Info: o.Info, Model: b.Model, Before: before, Out: f, Launch: b.Launch, Dir: b.Dir}
+		if err := run.Shrink(ctx); err != nil {
+			return err
+		}
+		if err := o.Text(s.out); err != nil {
+			return err
+		}
+		code = max(code, o.ExitCode())
+	}
+	if code != 0 {
+		return &exit{code: code}
+	}
+	return nil
+}
+
+// writeBundle writes a directory that OCI engines can run. They ignore what is
+// under "holdshort", so what the finding needs of that is lost on them.
+func writeBundle(s *streams, dir string, m *campaign.Minimal) error {
+	if _, err := os.Lstat(dir); err == nil {
+		return usage(fmt.Errorf("%s is there already", dir))
+	}
+	if err := fuzz.Prepare(dir); err != nil {
+		return err
+	}
+	r, err := moved(m.Request, m.Dir, dir)
+	if err != nil {
+		return err
+	}
+	ext := r.Ext
+	ext.KeepIDs = false
+	if r.Spec.Root == nil {
+		// Engines want a root of its own; what was asked for of paths below the old one is the same in it.
+		b, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
+		b = bytes.ReplaceAll(b, []byte(`"`+dir+`/point`), []byte(`"/point`))
+		b = bytes.ReplaceAll(b, []byte(`"`+dir+`/work`), []byte(`"/work`)) // and so the program
+		if r, err = request.Parse(b, true); err != nil {
+			return err
+		}
+		if !r.Namespace(specs.MountNamespace).Asked {
+			r.Spec.Linux.Namespaces = append(r.Spec.Linux.Namespaces, specs.LinuxNamespace{Type: specs.MountNamespace})
+		}
+		r.Spec.Root = &specs.Root{}
+	}
+	r.Spec.Root.Path = "root"
+	r.Spec.Version = "1.0.2" // which older engines take, too
+	if !slices.ContainsFunc(r.Spec.Mounts, func(m specs.Mount) bool { return m.Destination == "/proc" }) {
+		// Engines look at it from inside.
+		r.Spec.Mounts = slices.Insert(r.Spec.Mounts, 0, specs.Mount{Destination: "/proc", Type: "proc", Source: "proc"})
+	}
+	if r.Spec.Process.Cwd == "" {
+		r.Spec.Process.Cwd = "/"
+	}
+	b, err := json.MarshalIndent(r, "", "\t")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), append(b, '\n'), 0o644); err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "finding: %s (%s)\n", m.Key, campaign.Words(m.Values))
+	fmt.Fprintf(s.out, "holdshort run --bundle %s\ncd %s && runc run holdshort-%d\ncd %s && crun run holdshort-%d\n", dir, dir, m.Index, dir, m.Index)
+	if b, err := json.Marshal(ext); err == nil && string(b) != "{}" {
+		fmt.Fprintf(s.out, "other engines than ours do not know what it asks for beyond OCI: %s\n", b)
+	}
+	return nil
+}

@@ -1,0 +1,98 @@
+package campaign
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/holdshort/holdshort/harness"
+)
+
+// Words writes parameters and values on one line.
+func Words(values map[string]string) string {
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(values)) {
+		if v := values[k]; v == "on" {
+			out = append(out, k)
+		} else {
+			out = append(out, k+"="+v)
+		}
+	}
+	if out == nil {
+		return "nothing"
+	}
+	return strings.Join(out, "; ")
+}
+
+// ranges writes the cases that were judged.
+func (o *Outcome) ranges() string {
+	var out []string
+	var from, to uint64
+	some := false
+	flush := func() {
+		if some {
+			out = append(out, fmt.Sprintf("%d-%d", from, to))
+		}
+	}
+	o.Judged(func(i uint64) {
+		if some && i == to+1 {
+			to = i
+			return
+		}
+		flush()
+		from, to, some = i, i, true
+	})
+	flush()
+	if len(out) > 8 {
+		out = append(out[:4], fmt.Sprintf("… %d more", len(out)-4))
+	}
+	return strings.Join(out, " ")
+}
+
+// Text tells what is known of a campaign.
+func (o *Outcome) Text(w io.Writer) error {
+	var b strings.Builder
+	judged, others := o.Counts()
+	findings := o.Findings()
+	for _, m := range findings {
+		fmt.Fprintf(&b, "finding: %s\n  case %d, made small in %d executions: %s\n", m.Key, m.Index, m.Executions, Words(m.Values))
+	}
+	for _, i := range o.Incidents(Finding) {
+		if explains(findings, i.Key, i.Values) == nil {
+			fmt.Fprintf(&b, "finding: %s\n  case %d, not made small: %s\n", i.Key, i.Index, Words(i.Values))
+		}
+	}
+	for _, i := range o.Incidents(Flaky) {
+		fmt.Fprintf(&b, "flaky, %d of %d runs: %s\n  case %d: %s\n", i.Hits, i.Runs, i.Key, i.Index, Words(i.Values))
+	}
+	for _, i := range o.Incidents(Unknown) {
+		fmt.Fprintf(&b, "not judged: %s\n  case %d: %s\n", i.Key, i.Index, Words(i.Values))
+	}
+	fmt.Fprintf(&b, "model %s, seed %d, strength %d, %s on Linux %s: %d cases judged (%s), %d not; %d with findings, %d flaky\n",
+		o.Info.Model, o.Info.Seed, o.Info.Strength, o.Info.Engine, o.Info.Kernel, judged, o.ranges(), others,
+		len(o.Incidents(Finding)), len(o.Incidents(Flaky)))
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// ExitCode is the command's exit status: a finding counts before a flaky one,
+// and that before a case that was not judged.
+func (o *Outcome) ExitCode() int {
+	unknown := o.Incidents(Unknown)
+	switch {
+	case len(o.Incidents(Finding)) > 0:
+		return harness.ExitFinding
+	case len(o.Incidents(Flaky)) > 0:
+		return harness.ExitFlaky
+	case len(unknown) > 0:
+		for _, i := range unknown {
+			if i.Key != "unknown: "+string(harness.CannotObserve) && i.Key != "unknown: "+string(harness.CannotApply) {
+				return harness.ExitFault
+			}
+		}
+		return harness.ExitUnsupported
+	}
+	return harness.ExitClean
+}
