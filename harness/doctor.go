@@ -35,7 +35,7 @@ type Diagnosis struct {
 
 // Examine finds out by trying.
 func Examine(ctx context.Context) (*Diagnosis, error) {
-	r, err := NewRunner(ctx, nil)
+	r, err := NewRunner(ctx, &RunnerOptions{Confirm: true})
 	if err != nil {
 		return nil, err
 	}
@@ -49,6 +49,12 @@ func Examine(ctx context.Context) (*Diagnosis, error) {
 		f := Finding{Name: h.Name, OK: h.Live, Detail: h.Why}
 		if h.Err != nil {
 			f.Detail = h.Err.Error() + "; without it: no " + h.Why
+		}
+		switch {
+		case h.Optional && h.Err == nil:
+			f.Detail = "optional: " + h.Why
+		case h.Optional:
+			f.Detail = "optional: " + h.Err.Error()
 		}
 		live[h.Name] = h.Live
 		d.Hooks = append(d.Hooks, f)

@@ -40,7 +40,7 @@ func (r *Result) drifted() {
 		r.Findings++
 	}
 	switch {
-	case r.Findings > 0:
+	case r.Findings > r.Disagreements:
 		r.Verdict, r.Cause = Violated, NoCause
 	case r.Cause != NoCause:
 		r.Verdict = Unknown

@@ -189,6 +189,9 @@ func (l *launch) inspect(dir, fd int, asked string, depth int) bool {
 	}
 	l.facts.Exe = posture.Known(posture.Inode{Dev: st.Dev, Ino: st.Ino})
 	l.facts.ExeNlink = posture.Known(uint32(st.Nlink))
+	if l.r.confirm {
+		l.entry = entryOf(fd)
+	}
 	l.prog = oracle.Program{}
 	if st.Mode&unix.S_ISUID != 0 {
 		l.prog.SetUID = posture.Known(st.Uid)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/holdshort/holdshort/checkpoint"
@@ -160,12 +161,13 @@ func (l *launch) addFrozen(snaps []Snapshot) []Snapshot {
 	return append(snaps, *l.frozen)
 }
 
-// dissents are the fields of which eBPF and /proc say different things. What
+// dissents are the fields of which two instruments say different things: those
+// that are disputed already, and those of eBPF and /proc. What
 // eBPF saw directly before and after counts; the posture may have been changed
 // in between, which is a finding of its own.
 func (s *sight) dissents() map[oracle.Field]string {
 	if s.frozen == nil {
-		return nil
+		return s.disputed
 	}
 	before := s.at[1]
 	if before == nil {
@@ -173,9 +175,10 @@ func (s *sight) dissents() map[oracle.Field]string {
 	}
 	list := procfs.Disagree(s.frozen, before, s.at[2])
 	if len(list) == 0 {
-		return nil
+		return s.disputed
 	}
-	out := make(map[oracle.Field]string, len(list))
+	out := make(map[oracle.Field]string, len(list)+len(s.disputed))
+	maps.Copy(out, s.disputed)
 	for _, d := range list {
 		if f, ok := oracle.FieldByName(d.Path); ok {
 			out[f] = fmt.Sprintf("eBPF says %s, /proc says %s", d.A, d.B)

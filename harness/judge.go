@@ -88,6 +88,9 @@ type Result struct {
 	// of the workload.
 	Disagreements int
 	Lost          uint64
+	// ConfirmedBy names the optional hooks that spoke of the workload's exec:
+	// see [RunnerOptions].Confirm.
+	ConfirmedBy []string
 	// Answers are what the witness found out from inside, if it was the
 	// workload: see [Runner.Witness].
 	Answers []witness.Answer
@@ -126,7 +129,7 @@ func Judge(exp *oracle.Expectation, snaps []Snapshot, evidence []Evidence, lost 
 			r.Checks = append(r.Checks, Check{Field: f, exp: exp})
 			c := &r.Checks[len(r.Checks)-1]
 			s.judge(c)
-			c.Outcome, c.Why = oracle.Disagreement, why+"; by eBPF alone it would be "+string(c.Outcome)
+			c.Outcome, c.Why = oracle.Disagreement, why+"; by the snapshots alone it would be "+string(c.Outcome)
 			r.count(c)
 			continue
 		}
@@ -149,7 +152,7 @@ func Judge(exp *oracle.Expectation, snaps []Snapshot, evidence []Evidence, lost 
 		r.doubt(EvidenceLost, fmt.Sprintf("%d records of the kernel were lost", lost))
 	}
 	if r.Disagreements > 0 {
-		r.doubt(Contradiction, fmt.Sprintf("eBPF and /proc disagree on %d fields", r.Disagreements))
+		r.doubt(Contradiction, fmt.Sprintf("two instruments disagree on %d fields", r.Disagreements))
 	}
 	if unseen > 0 {
 		r.doubt(CannotObserve, r.unseen())
@@ -223,6 +226,8 @@ type sight struct {
 	first bool
 
 	frozen *posture.Posture // the second reading
+
+	disputed map[oracle.Field]string // by other instruments
 }
 
 var instants = [3]At{AtExec, AtReturn, AtFirst}
@@ -248,6 +253,7 @@ func (s *sight) look(r *Result, snaps []Snapshot) {
 			if sn.At != at || sn.Posture == nil {
 				continue
 			}
+			s.disputes(r, sn)
 			if s.at[j] != nil {
 				r.doubt(EvidenceLost, "two snapshots at "+string(at)+": they cannot both be of this execve")
 			}

@@ -55,10 +55,12 @@ type Report struct {
 	// Answers are the witness's, if it was the workload.
 	Answers []witness.Answer `json:"witness,omitempty"`
 	// Drift is what was another at the workload's end.
-	Drift    []probes.Drift   `json:"drift,omitempty"`
-	Findings int              `json:"findings"`
-	Lost     uint64           `json:"lost"`
-	Config   *request.Request `json:"config"`
+	Drift []probes.Drift `json:"drift,omitempty"`
+	// ConfirmedBy names the optional hooks that spoke of the workload's exec.
+	ConfirmedBy []string         `json:"confirmed_by,omitempty"`
+	Findings    int              `json:"findings"`
+	Lost        uint64           `json:"lost"`
+	Config      *request.Request `json:"config"`
 }
 
 // SnapshotReport is a [Snapshot] in a report. An ip_is_entry of null means that
@@ -90,6 +92,7 @@ func NewReport(res *Result, m Meta) *Report {
 		Kernel: m.Kernel, Engine: m.Engine, Seed: m.Seed, Index: m.Index, Workload: m.Workload, Executions: m.Executions,
 		Snapshots: make([]SnapshotReport, len(res.snaps)), Checks: make([]CheckReport, len(res.Checks)),
 		Findings: res.Findings, Lost: res.Lost, Answers: res.Answers, Drift: res.Drift(),
+		ConfirmedBy: res.ConfirmedBy,
 	}
 	if res.exp != nil {
 		r.Config = res.exp.Request()

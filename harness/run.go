@@ -33,6 +33,10 @@ type RunnerOptions struct {
 	// constraint did not last. Without it what has changed at the workload's
 	// end is told all the same, but not by whom, and is no finding.
 	Drift bool
+	// Confirm opens the observer's optional hooks, as far as this machine has
+	// them: see [probes.Options].Confirm. What they say must agree with the
+	// snapshots, or the verdict is unknown, with the cause [Contradiction].
+	Confirm bool
 	// Probes are the observer's settings; nil is a good choice.
 	Probes *probes.Options
 }
@@ -48,6 +52,7 @@ type Runner struct {
 	expected oracle.Cache
 	proc     *procfs.Reader // nil unless workloads are frozen
 	drift    bool
+	confirm  bool
 
 	// ProbesErr says why there is no observer; every verdict is then unknown.
 	ProbesErr error
@@ -77,7 +82,7 @@ func NewRunner(ctx context.Context, opts *RunnerOptions) (*Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Runner{launcher: l, machine: m, drift: opts.Drift}
+	r := &Runner{launcher: l, machine: m, drift: opts.Drift, confirm: opts.Confirm}
 	if opts.Unobserved {
 		r.ProbesErr = errors.New("observation was not asked for")
 		return r, nil
@@ -96,6 +101,14 @@ func NewRunner(ctx context.Context, opts *RunnerOptions) (*Runner, error) {
 func (r *Runner) freezes() bool { return r.proc != nil && r.observer != nil }
 
 func (r *Runner) observe(ctx context.Context, opts *probes.Options) error {
+	if r.confirm {
+		own := probes.Options{}
+		if opts != nil {
+			own = *opts
+		}
+		own.Confirm = true
+		opts = &own
+	}
 	o, err := probes.Open(ctx, opts)
 	if err != nil {
 		return err
@@ -226,6 +239,7 @@ type launch struct {
 	frozen   *Snapshot
 	ownStop  bool     // it was stopped as a job, which its parent may have seen
 	target   *entered // the process that is entered
+	entry    uint64   // the address of the first instruction, 0 unless it is known
 }
 
 func (l *launch) run(ctx context.Context) (*Case, error) {
@@ -237,6 +251,7 @@ func (l *launch) run(ctx context.Context) (*Case, error) {
 		return nil, err
 	}
 	defer l.target.close()
+	defer l.listen()()
 	var w *checkpoint.Workload
 	var err error
 	switch {
@@ -352,7 +367,9 @@ func (l *launch) judge(w *checkpoint.Workload, res checkpoint.Result) (*Case, er
 	caller = l.beside(caller)
 	exp := l.r.expected.Expect(l.req, caller, &features).With(&l.facts)
 	result := Judge(exp, snaps, l.evidence, lost)
-	result.rec = rec
+	if result.rec = rec; rec != nil {
+		result.ConfirmedBy = confirmed(rec)
+	}
 	if l.r.drift {
 		result.drifted()
 	}
@@ -401,6 +418,7 @@ func (l *launch) snapshots(rec *probes.Record) ([]Snapshot, uint64) {
 		}
 		snaps = append(snaps, n)
 	}
+	dispute(rec, snaps)
 	lost := rec.Lost
 	for _, m := range rec.Missing {
 		if !m.Harmless {

@@ -33,6 +33,10 @@ type Snapshot struct {
 	Void string
 	// Denied: it is void because this machine does not let it be read.
 	Denied bool
+	// Disputed are the fields, by name, of which another instrument says
+	// something else than this snapshot, with what both say. Nobody knows
+	// which is right, so it makes the verdict unknown.
+	Disputed map[string]string
 }
 
 // Evidence is what was found out about something that no posture shows; see

@@ -40,6 +40,7 @@ func (r *Report) Text(w io.Writer, s Style) error {
 	})
 	p.witness(r)
 	p.drift(r)
+	p.confirmed(r)
 	p.notes(r)
 	p.held(r)
 	p.tail(r)
@@ -128,6 +129,13 @@ func (p *printer) check(c *CheckReport, color string) {
 	}
 	if c.Why != "" && c.Outcome != oracle.Unobservable {
 		p.wrap(c.Why, indent)
+	}
+}
+
+// confirmed names the optional hooks that spoke.
+func (p *printer) confirmed(r *Report) {
+	if len(r.ConfirmedBy) > 0 {
+		p.wrap("confirmed by "+strings.Join(r.ConfirmedBy, ", "), 2)
 	}
 }
 

@@ -220,6 +220,7 @@ func (e *engineRun) one(x execution) *Case {
 	features := e.v.machine.features(l)
 	exp := oracle.Expect(e.req, e.caller, features).With(&l.facts)
 	c := &Case{Result: Judge(exp, snaps, nil, lost+e.lost), Meta: l.meta}
+	c.ConfirmedBy = x.rec.ConfirmedBy(x.n)
 	if !x.rec.Ended && c.Verdict == Constrained {
 		c.Verdict = Unknown
 		c.doubt(EvidenceLost, "the program outlives its engine")

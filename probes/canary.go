@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/holdshort/holdshort/internal/exitzero"
@@ -20,6 +21,12 @@ func (o *Observer) canary(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = kids.Close() }()
+	release, err := o.Breakpoint(exitzero.Entry)
+	if err == nil {
+		defer release()
+	} else {
+		o.hooks.noBreakpoint(err)
+	}
 	pid, wait, err := startCanary()
 	if err != nil {
 		return &Error{Op: "start the canary process", Err: err}
@@ -54,6 +61,12 @@ func (o *Observer) canary(ctx context.Context) error {
 	live(hookPerf, fault)
 	// sys_enter speaks only when there was no fault; then it must have.
 	live(hookSysE, o.hooks.info[hookSysE].Err == nil)
+	if err := o.hooks.wits.refusal(); err != nil && o.hooks.info[hookWork].Err == nil {
+		o.hooks.info[hookWork].Err = err
+	}
+	for _, name := range witnessNames {
+		live(name, slices.Contains(rec.ConfirmedBy(1), name))
+	}
 	return nil
 }
 

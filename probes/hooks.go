@@ -12,13 +12,15 @@ import (
 // Hook is one place in the kernel that the observer listens at.
 type Hook struct {
 	Name string `json:"name"`
-	Kind string `json:"kind"` // "raw_tracepoint" or "perf_event"
+	Kind string `json:"kind"` // "raw_tracepoint", "perf_event", "lsm", "fexit", "kfunc" or "breakpoint"
 	// Live: an event of a real process came through it when the observer was
 	// opened. A hook may be attached and still never fire.
 	Live bool `json:"live"`
 	// Why says what the hook gives, or what is lost without it.
 	Why string `json:"why"`
-	Err error  `json:"-"`
+	// Optional: it only confirms, and nothing depends on it.
+	Optional bool  `json:"optional,omitempty"`
+	Err      error `json:"-"`
 }
 
 const (
@@ -46,6 +48,7 @@ type hookSet struct {
 	order  []string
 	// sabotage makes attach skip a hook; tests only.
 	skip map[string]bool
+	wits *witnesses // nil unless asked for
 }
 
 type closer interface{ Close() error }
@@ -168,6 +171,7 @@ func (s *hookSet) close() {
 		_ = l.Close()
 	}
 	s.fixed = nil
+	s.wits.close()
 }
 
 // drop detaches one hook while everything goes on; for tests of lost evidence.

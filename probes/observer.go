@@ -26,6 +26,11 @@ type Options struct {
 	// MaxWatches is the number of processes that can be watched at one time;
 	// 0 means 8192.
 	MaxWatches int
+	// Confirm opens the optional hooks too, as far as this kernel has them:
+	// each says a few things of every observed exec, which must agree with the
+	// snapshots. See [Record.Contradictions] and [Observer.Breakpoint]. Each
+	// costs microseconds for an observed exec, and opening them milliseconds.
+	Confirm bool
 
 	skip     map[string]bool // tests: hooks to leave out
 	portable bool            // tests: the programs for older kernels
@@ -101,6 +106,9 @@ func Open(ctx context.Context, opts *Options) (*Observer, error) {
 	if err := o.hooks.attachFixed(); err != nil {
 		_ = o.Close()
 		return nil, err
+	}
+	if opts.Confirm {
+		o.hooks.addWitnesses(ringSize(opts.RingBufferBytes), or(opts.MaxWatches, 8192))
 	}
 	o.facts.landlockWhy = o.calibrateLandlock(ctx)
 	if err := o.canary(ctx); err != nil {

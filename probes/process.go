@@ -46,6 +46,12 @@ func (g *group) process(k key) *process {
 
 // event takes one event of a process of this group.
 func (g *group) event(h *head, b []byte) {
+	if h.at == bpf.ProbesAtAT_WITNESS {
+		if p := g.procs[key{h.tgid, h.start}]; p != nil {
+			p.testify(h, b)
+		}
+		return
+	}
 	g.process(key{h.tgid, h.start}).event(h, b)
 }
 
@@ -295,6 +301,7 @@ func (p *process) record() *Record {
 	r.Snapshots = append([]Snapshot(nil), p.rec.Snapshots...)
 	r.Missing = append([]Missing(nil), p.rec.Missing...)
 	r.Changes = slices.Clone(p.rec.Changes)
+	r.Confirmations = slices.Clone(p.rec.Confirmations)
 	r.Blind = p.g.blind
 	for _, at := range []At{AtReturn, AtFirst} {
 		if p.pending[at] {

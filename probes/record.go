@@ -79,6 +79,9 @@ type Record struct {
 	// to, so that a change of that kind would not be here.
 	Changes []Change
 	Blind   []string
+	// Confirmations are what optional hooks saw, if the observer has any
+	// ([Options].Confirm). That one is missing proves nothing.
+	Confirmations []Confirmation
 
 	passed bool
 }

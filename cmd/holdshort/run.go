@@ -31,6 +31,7 @@ type runCmd struct {
 	Timeout  time.Duration `help:"Kill the workload after this long." placeholder:"DURATION" group:"Process"`
 	Freeze   bool          `help:"Hold the workload at its first instruction and read everything a second time from /proc there."`
 	NoVerify bool          `help:"Launch without probes; the verdict is then unknown."`
+	Confirm  bool          `help:"Open further hooks of the kernel, where it has them, that must agree with the snapshots (see doctor)."`
 	Drift    bool          `help:"Listen to who changes the workload while it runs; what others change is a finding."`
 	Witness  bool          `help:"Launch our witness in place of a program: it tries from inside what it can and cannot do."`
 	Quiet    bool          `short:"q" help:"No report for people."`
@@ -73,7 +74,7 @@ func (c *runCmd) Run(ctx context.Context, s *streams) error {
 		return usage(err)
 	}
 	defer done()
-	r, err := harness.NewRunner(context.WithoutCancel(ctx), &harness.RunnerOptions{Unobserved: c.NoVerify, Freeze: c.Freeze, Drift: c.Drift})
+	r, err := harness.NewRunner(context.WithoutCancel(ctx), &harness.RunnerOptions{Unobserved: c.NoVerify, Freeze: c.Freeze, Drift: c.Drift, Confirm: c.Confirm})
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,11 @@ import (
 	"runtime"
 )
 
+// Entry is the address of its first instruction, in every process that runs it.
+const Entry = base + headers
+
+const base, headers = 0x400000, 64 + 56
+
 // ELF returns the program: an ELF header, one loadable segment, the code. It is
 // nil on an architecture that we have no code for.
 func ELF() []byte {
@@ -22,7 +27,6 @@ func ELF() []byte {
 	default:
 		return nil
 	}
-	const base, headers = 0x400000, 64 + 56
 	le := binary.LittleEndian
 	b := []byte{0x7f, 'E', 'L', 'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 	b = le.AppendUint16(b, 2) // ET_EXEC

@@ -25,6 +25,7 @@ enum at {
 	AT_MARK = 8,    /* everything sent before this has been read */
 	AT_NO_RETURN = 9,
 	AT_CHANGE = 10, /* somebody does something to the task, see enum change */
+	AT_WITNESS = 11, /* an optional hook speaks, see witness.h */
 };
 
 /* What is done. The head then has other contents: parent is who does it, ip and
@@ -340,7 +341,7 @@ struct watch {
 	u32 lost;
 	u32 pid_here;
 	u32 changes;
-	u32 unused;
+	u32 broke; /* the exec that the breakpoint has seen, see witness.bpf.c */
 };
 
 struct counters {

@@ -8,3 +8,8 @@ package bpf
 //
 //go:generate go tool bpf2go -go-package bpf -target amd64,arm64 -no-global-types Direct probes.bpf.c -- -DHS_DIRECT -O2 -g -Wall -Werror -Wno-unused-function -Wno-unused-variable
 //go:generate go tool bpf2go -go-package bpf -target amd64,arm64 -type event -type fileid -type at -type head_flag -type failed -type have -type more -type propagation -type change -type watch_flag Probes probes.bpf.c -- -O2 -g -Wall -Werror -Wno-unused-function -Wno-unused-variable
+
+// The optional hooks that confirm.
+//
+//go:generate go tool bpf2go -go-package bpf -target amd64,arm64 -no-global-types -type testimony -type witness Witness witness.bpf.c -- -O2 -g -Wall -Werror -Wno-unused-function -Wno-unused-variable
+//go:generate go tool bpf2go -go-package bpf -target amd64,arm64 -no-global-types WitnessWork witness_work.bpf.c -- -O2 -g -Wall -Werror -Wno-unused-function -Wno-unused-variable

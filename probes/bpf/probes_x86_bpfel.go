@@ -26,6 +26,7 @@ const (
 	ProbesAtAT_MARK      ProbesAt = 8
 	ProbesAtAT_NO_RETURN ProbesAt = 9
 	ProbesAtAT_CHANGE    ProbesAt = 10
+	ProbesAtAT_WITNESS   ProbesAt = 11
 )
 
 type ProbesChange uint32
@@ -339,7 +340,7 @@ type ProbesWatch struct {
 	Lost    uint32
 	PidHere uint32
 	Changes uint32
-	Unused  uint32
+	Broke   uint32
 }
 
 type ProbesWatchFlag uint32
