@@ -75,7 +75,7 @@ func landlockRules(dir string, abi int) bool {
 	for _, path := range []string{"/", dir} {
 		var fs unix.Statfs_t
 		const bcachefs = 0xca451a4e
-		if unix.Statfs(path, &fs) != nil || slices.Contains([]int64{unix.BTRFS_SUPER_MAGIC, unix.OVERLAYFS_SUPER_MAGIC, bcachefs}, int64(fs.Type)) {
+		if unix.Statfs(path, &fs) != nil || slices.Contains([]int64{unix.BTRFS_SUPER_MAGIC, unix.OVERLAYFS_SUPER_MAGIC, bcachefs}, fs.Type) {
 			return false
 		}
 	}

@@ -2,11 +2,17 @@ package probes
 
 import (
 	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/holdshort/holdshort/probes/internal/sys"
+	"github.com/holdshort/holdshort/probes/posture"
 )
 
 // BenchmarkLaunch measures what the observation of one launch costs: the time
@@ -183,4 +189,62 @@ func BenchmarkSyscall(b *testing.B) {
 			o.KeepAttached()()
 		}
 	})
+}
+
+// BenchmarkLandlock measures the snapshot at the exec of a process in a Landlock
+// domain with no, few and as many rules as can be read, against those of
+// one without.
+func BenchmarkLandlock(b *testing.B) {
+	o, ctx := observer(b), testContext(b)
+	if _, err := sys.LandlockABI(); err != nil {
+		b.Skipf("needs Landlock: %v", err)
+	}
+	path, done, err := canaryFile()
+	if err != nil {
+		b.Skip(err)
+	}
+	defer done()
+	c, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
+	if err != nil {
+		b.Skip(err)
+	}
+	defer c.Close()
+	defer o.KeepAttached()()
+	const readDir = 1 << 3
+	dir := b.TempDir()
+	for _, rules := range []int{-1, 0, 4, posture.MaxLandlockRules} {
+		name := "no domain"
+		if rules >= 0 {
+			name = strconv.Itoa(rules) + " rules"
+		}
+		var list []sys.LandlockRule
+		for i := range rules {
+			path := filepath.Join(dir, strconv.Itoa(i))
+			if err := os.MkdirAll(path, 0o700); err != nil {
+				b.Fatal(err)
+			}
+			list = append(list, sys.LandlockRule{Path: path, Access: readDir})
+		}
+		b.Run(name, func(b *testing.B) {
+			runtime.LockOSThread() // and never unlocked
+			if rules >= 0 {
+				if err := sys.LandlockRestrict(readDir, 0, list); err != nil {
+					b.Fatal(err)
+				}
+			}
+			kids, err := o.WatchChildrenOf(ctx, os.Getpid(), nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer kids.Close()
+			before := progStats(b, o)
+			for b.Loop() {
+				if _, err := launched(ctx, kids, path); err != nil {
+					b.Fatal(err)
+				}
+			}
+			d := progStats(b, o)["on_exec"].time - before["on_exec"].time
+			b.ReportMetric(float64(d.Nanoseconds())/float64(b.N), "on_exec-ns/op")
+		})
+	}
 }
