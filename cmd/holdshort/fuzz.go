@@ -240,7 +240,11 @@ func (c *fuzzCmd) campaign(ctx context.Context, s *streams, run *campaign.Campai
 	if err != nil {
 		return err
 	}
-	if code := o.ExitCode(); code != 0 {
+	code := o.ExitCode()
+	if judged, _ := o.Counts(); judged == 0 && code == 0 && run.Any() {
+		return fmt.Errorf("no case was judged: that is no pass")
+	}
+	if code != 0 {
 		return &exit{code: code}
 	}
 	return nil

@@ -114,6 +114,9 @@ func (c *Campaign) Run(ctx context.Context) (*Results, error) {
 	return c.results, c.err
 }
 
+// Any reports whether this shard has any cases at all.
+func (c *Campaign) Any() bool { return c.N == 0 || uint64(c.Shard)*blockSize < c.N }
+
 // feed hands out the cases of this shard that are not done yet.
 func (c *Campaign) feed(ctx context.Context, next chan<- uint64) {
 	defer close(next)

@@ -271,3 +271,34 @@ func TestMerge(t *testing.T) {
 		}
 	})
 }
+
+// TestExitCodes: a finding counts before a flaky one, that before one that was
+// not judged, and lost evidence is never clean.
+func TestExitCodes(t *testing.T) {
+	incident := func(index uint64, c Class, key string) *Line {
+		return &Line{Schema: Schema, Campaign: Info{}.ID(), Incident: &Incident{Index: index, Class: c, Key: key}}
+	}
+	lost, unseen := incident(1, Unknown, "unknown: evidence-lost"), incident(2, Unknown, "unknown: cannot-observe")
+	flaky, finding := incident(3, Flaky, "x"), incident(4, Finding, "x")
+	for name, c := range map[string]struct {
+		lines []*Line
+		want  int
+	}{
+		"clean":           {nil, 0},
+		"finding":         {[]*Line{lost, flaky, finding}, 1},
+		"flaky":           {[]*Line{lost, flaky}, 2},
+		"not observable":  {[]*Line{unseen}, 3},
+		"lost":            {[]*Line{unseen, lost}, 4},
+		"lost, then seen": {[]*Line{lost, {Schema: Schema, Campaign: Info{}.ID(), Block: &Block{Judged: 1 << 1}}}, 0},
+	} {
+		r := &Results{}
+		for _, l := range c.lines {
+			if err := r.Add(l); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := r.Of(Info{}).ExitCode(); got != c.want {
+			t.Errorf("%s: exit status %d, want %d", name, got, c.want)
+		}
+	}
+}
