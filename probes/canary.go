@@ -65,7 +65,11 @@ func (o *Observer) canary(ctx context.Context) error {
 		o.hooks.info[hookWork].Err = err
 	}
 	for _, name := range witnessNames {
+		attached := o.hooks.info[name] != nil && o.hooks.info[name].Err == nil
 		live(name, slices.Contains(rec.ConfirmedBy(1), name))
+		if h := o.hooks.info[name]; name == hookLSM && attached && !h.Live {
+			h.Err = fmt.Errorf("%w (is bpf among the active security modules, lsm= on the kernel's command line?)", h.Err)
+		}
 	}
 	return nil
 }

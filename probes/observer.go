@@ -28,8 +28,8 @@ type Options struct {
 	MaxWatches int
 	// Confirm opens the optional hooks too, as far as this kernel has them:
 	// each says a few things of every observed exec, which must agree with the
-	// snapshots. See [Record.Contradictions] and [Observer.Breakpoint]. Each
-	// costs microseconds for an observed exec, and opening them milliseconds.
+	// snapshots. See [Record.Contradictions] and [Observer.Breakpoint]. What
+	// that costs an observed exec is in docs/observation.md.
 	Confirm bool
 
 	skip     map[string]bool // tests: hooks to leave out

@@ -71,8 +71,13 @@ func explainOptional(op string, err error) error {
 	if err = explain(op, err); err == nil {
 		return nil
 	}
-	if e, ok := errors.AsType[*Error](err); ok && e.Hint == hintPrivilege {
-		e.Hint = "the kernel loads other programs and refuses this type"
+	if e, ok := errors.AsType[*Error](err); ok {
+		switch e.Hint {
+		case hintPrivilege:
+			e.Hint = "the kernel loads other programs and refuses this type"
+		case hintBTF: // it is there
+			e.Hint = ""
+		}
 	}
 	return err
 }
