@@ -140,10 +140,10 @@ const spinFor = 300 * time.Microsecond
 // where an idle processor has to be started for it (in a virtual machine: tens
 // of microseconds), so a host that has nothing else to do saves that. It does
 // nothing with other launches under way, with a single processor, or if the
-// launches before took much longer than it would try.
+// launches before took longer than it would try.
 func (l *Launch) Spin() {
 	usual := &l.agent.usual
-	if runtime.GOMAXPROCS(0) == 1 || time.Duration(usual.Load()) > 2*spinFor || l.agent.Live() != 1 || !l.spun.CompareAndSwap(false, true) {
+	if runtime.GOMAXPROCS(0) == 1 || time.Duration(usual.Load()) > spinFor || l.agent.Live() != 1 || !l.spun.CompareAndSwap(false, true) {
 		return
 	}
 	for i := 0; !l.over.Load(); i++ {

@@ -226,13 +226,15 @@ static void spawn(const struct request *q, const s32 *fds, u32 nfds)
 	}
 	s32 pidfd = -1;
 	struct clone_args ca = {
-		.flags = cflags | CLONE_PIDFD | CLONE_PARENT_SETTID | CLONE_CLEAR_SIGHAND,
+		.flags = cflags | CLONE_PARENT_SETTID | CLONE_CLEAR_SIGHAND,
 		.pidfd = (u64)&pidfd,
 		.parent_tid = (u64)&l->pid,
 		.exit_signal = SIGCHLD,
 		.stack = (u64)child_stack,
 		.stack_size = sizeof child_stack,
 	};
+	if (!(flags & LF_NO_SPAWNED))
+		ca.flags |= CLONE_PIDFD;
 	if (creg != ~0u) {
 		ca.flags |= CLONE_INTO_CGROUP;
 		ca.cgroup = (u64)fds[creg - REG_FD0];
@@ -260,13 +262,14 @@ static void spawn(const struct request *q, const s32 *fds, u32 nfds)
 		if (err) {
 			l->err = err;
 			store(&l->state, ST_AGENT_FAILED);
-			sys4(NR_pidfd_send_signal, pidfd, SIGKILL, 0, 0);
+			sys2(NR_kill, pid, SIGKILL); /* it is ours to reap */
 		} else {
 			store(&l->agent_done, 1);
 			sys6(NR_futex, (u64)&l->agent_done, 1 /* FUTEX_WAKE */, 1, 0, 0, 0);
 		}
 	}
-	sys1(NR_close, pidfd);
+	if (pidfd >= 0)
+		sys1(NR_close, pidfd);
 }
 
 /*
