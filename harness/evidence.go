@@ -108,7 +108,7 @@ func (h *held) look(b *oracle.Beyond) (got any, holds bool, why string, err erro
 		return h.tuning(name, b.Want)
 	case name == "linux.resources.devices":
 		return h.deviceRules(b.Want.([]specs.LinuxDeviceCgroup))
-	case name == "holdshort.cgroup.freeze":
+	case name == cgroupFreeze:
 		return h.cgroupFrozen, h.cgroupFrozen, map[bool]string{false: "it was not frozen while it was parked"}[h.cgroupFrozen], h.cgroupFrozenErr
 	case name == "holdshort.cgroup.delegate":
 		return h.delegated()

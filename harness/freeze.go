@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/holdshort/holdshort/checkpoint"
@@ -36,14 +37,32 @@ func (l *launch) inFreezer(ctx context.Context, beyond []oracle.Beyond) (*checkp
 		return w, err // if there is one, what went wrong is in the result
 	}
 	h.pid = w.HostPID()
-	if err := l.freeze(ctx, &h, beyond); err != nil {
+	l.freezeOrNot(ctx, w, &h, beyond)
+	return w, nil
+}
+
+// freezeOrNot has the workload go on in any case.
+func (l *launch) freezeOrNot(ctx context.Context, w *checkpoint.Workload, h *held, beyond []oracle.Beyond) {
+	if err := l.freeze(ctx, h, beyond); err != nil {
 		l.evidence = nil // of whatever it was, it was not of this moment
 		l.frozen = &Snapshot{At: AtFrozen, Void: err.Error(), Denied: errors.Is(err, unix.EPERM)}
 		// Perhaps it is stopped: so it may go on, and if not, nothing happens.
 		_ = w.Signal(unix.SIGCONT)
 	}
-	return w, nil
 }
+
+// afterSteps is freeze mode for a workload that had to be looked at while it was
+// parked, because its cgroup was frozen then. That is the only thing which the
+// entry point does not show.
+func (l *launch) afterSteps(ctx context.Context, w *checkpoint.Workload, h *held, beyond []oracle.Beyond) {
+	parked := slices.Clone(l.evidence)
+	only := func(e Evidence) bool { return e.Field != cgroupFreeze }
+	h.at, h.frozen = AtFrozen, true
+	l.freezeOrNot(ctx, w, h, slices.DeleteFunc(slices.Clone(beyond), func(b oracle.Beyond) bool { return b.Field == cgroupFreeze }))
+	l.evidence = append(l.evidence, slices.DeleteFunc(parked, only)...)
+}
+
+const cgroupFreeze = "holdshort.cgroup.freeze"
 
 // release launches and waits until execve has succeeded.
 func (l *launch) release(ctx context.Context) (*checkpoint.Workload, error) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -440,5 +441,26 @@ func BenchmarkRun(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// A workload whose cgroup is frozen while it is parked is thawed, held at its
+// entry point all the same, and goes on.
+func TestFreeze_OfFrozenCgroup(t *testing.T) {
+	r := freezer(t)
+	if h := r.machine.host; h.CgroupV2 == "" && h.CgroupV1["freezer"] == "" {
+		t.Skip("needs a cgroup of version 2, or of the freezer controller")
+	}
+	q := request.New("/bin/true")
+	q.Spec.Linux.CgroupsPath = "/holdshort-freeze-" + strconv.Itoa(os.Getpid())
+	q.Ext.Cgroup.Freeze = true
+	ctx, cancel := context.WithTimeout(bg, time.Minute)
+	defer cancel()
+	c, err := r.Run(ctx, q, nil)
+	if err != nil || c.Verdict != Constrained || c.Launch.State != checkpoint.Exited || !slices.ContainsFunc(c.snaps, func(s Snapshot) bool { return s.At == AtFrozen && s.Void == "" }) {
+		t.Fatalf("%v\n%s", err, text(c))
+	}
+	if k := c.check(cgroupFreeze); k.Outcome != oracle.Equal {
+		t.Errorf("%s is %s", cgroupFreeze, k.Outcome)
 	}
 }

@@ -256,7 +256,7 @@ func (l *launch) run(ctx context.Context) (*Case, error) {
 	var err error
 	switch {
 	case l.cfg.Cgroup.Freeze || l.launched.Cgroup.Freeze:
-		w, err = l.inSteps(ctx, beyond) // it would never get to its entry point
+		w, err = l.inSteps(ctx, beyond) // to see it frozen, and to thaw it
 	case l.r.freezes():
 		w, err = l.inFreezer(ctx, beyond)
 	case len(beyond) > 0 || l.r.parked != nil || l.cfg.Cgroup.Create || l.cfg.Enter != nil || l.hasPathRules():
@@ -312,7 +312,9 @@ func (l *launch) inSteps(ctx context.Context, beyond []oracle.Beyond) (*checkpoi
 	if l.launched.Cgroup.Freeze {
 		_ = w.Cgroup().Thaw() // what it does not let go of, the end of ctx does
 	}
-	_ = w.Proceed(ctx) // what went wrong is in the result
+	if err := w.Proceed(ctx); err == nil && l.r.freezes() { // else what went wrong is in the result
+		l.afterSteps(ctx, w, &h, beyond)
+	}
 	return w, nil
 }
 
