@@ -215,6 +215,10 @@ func (e *engineRun) one(x execution) *Case {
 	}
 	l.facts.PID = posture.Known(uint32(x.rec.TGID))
 	l.facts.Parent = posture.Known(uint32(x.rec.Parent))
+	// A C library lets nobody reset its own two signals, 32 and 33, so what an
+	// engine was started with it passes on; GNU make ignores them.
+	ignored, _ := e.caller.Signals.Ignored.Get()
+	l.facts.Ignorable = ignored & (3 << 31)
 	snaps, lost := l.snapshots(only(x.rec, x.n))
 	l.meta.Workload.HostPID, l.meta.Workload.PID = x.rec.PID, insidePID(snaps)
 	features := e.v.machine.features(l)

@@ -54,7 +54,7 @@ func (e *Expectation) Compare(f Field, got *posture.Posture) (Outcome, string) {
 		if known, why := e.known(f); !known {
 			return Unobservable, why
 		}
-		ok = o.equal(&e.want, got)
+		ok = o.equal(&e.want, got) || f == SignalsIgnored && e.ignoredAlike(got)
 	case isFresh, isMirror:
 		return e.fresh(f, got)
 	case isFiltered:
@@ -317,4 +317,11 @@ func (e *Expectation) Want(f Field) any {
 		return map[string]any{"unknown": why}
 	}
 	return f.Value(&e.want)
+}
+
+// ignoredAlike: what is ignored differs only in signals that may be either.
+func (e *Expectation) ignoredAlike(got *posture.Posture) bool {
+	want, _ := e.want.Signals.Ignored.Get()
+	g, _ := got.Signals.Ignored.Get()
+	return want&^e.ignorable == g&^e.ignorable
 }

@@ -10,8 +10,9 @@ import (
 // it was made and may be used by many goroutines.
 type Expectation struct {
 	*plan
-	want    posture.Posture
-	signals uint64
+	want      posture.Posture
+	signals   uint64
+	ignorable uint64
 }
 
 // plan is the part that the facts of a launch do not touch.

@@ -84,4 +84,6 @@ type Facts struct {
 	// Signals are those that the harness itself sends to the workload, which
 	// may therefore be pending; bit n-1 is signal n.
 	Signals uint64
+	// Ignorable signals may be ignored or not.
+	Ignorable uint64
 }

@@ -13,7 +13,7 @@ func (e *Expectation) With(f *Facts) *Expectation {
 	if e.user.Joined() && e.req.Ext.KeepIDs && f.Joined.UserNS.UIDMap.IsKnown() {
 		e = expect(e.req, e.caller, e.feat, &f.Joined.UserNS)
 	}
-	n := &Expectation{plan: e.plan, want: e.want, signals: f.Signals}
+	n := &Expectation{plan: e.plan, want: e.want, signals: f.Signals, ignorable: f.Ignorable}
 	w := &n.want
 	r := e.req
 	w.Process.PID, w.Process.Parent = f.PID, f.Parent
