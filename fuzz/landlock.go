@@ -161,6 +161,14 @@ func drawPathRules(d *drawer) {
 			l.PathBeneath = append(l.PathBeneath, policies.PathBeneath{Path: "/", AllowedAccess: []policies.Right{"read_file", "execute"}})
 		}
 	}
+	if slices.ContainsFunc(p.Layers, func(l policies.Ruleset) bool { return len(l.PathBeneath) > 0 }) {
+		return
+	}
+	l := &p.Layers[0]
+	if !slices.Contains(l.HandledAccessFS, "make_sym") {
+		l.HandledAccessFS = append(l.HandledAccessFS, "make_sym")
+	}
+	l.PathBeneath = append(l.PathBeneath, policies.PathBeneath{Path: "/", AllowedAccess: []policies.Right{"make_sym"}})
 }
 
 // drawPortRules does the same for ports.
@@ -181,6 +189,14 @@ func drawPortRules(d *drawer) {
 			l.NetPort = append(l.NetPort, policies.NetPort{Port: port, AllowedAccess: some(d, 50, handled)})
 		}
 	}
+	if slices.ContainsFunc(p.Layers, func(l policies.Ruleset) bool { return len(l.NetPort) > 0 }) {
+		return
+	}
+	l := &p.Layers[0]
+	if !slices.Contains(l.HandledAccessNet, rights[0]) {
+		l.HandledAccessNet = append(l.HandledAccessNet, rights[0])
+	}
+	l.NetPort = append(l.NetPort, policies.NetPort{Port: 80, AllowedAccess: rights[:1:1]})
 }
 
 // landlockABI is the machine's, of what is known here.
