@@ -169,8 +169,11 @@ func (l *launch) unstop(res *checkpoint.Result) {
 // addFrozen puts the second reading where it belongs in time: after those of
 // exec and return, before that of the first instruction.
 func (l *launch) addFrozen(snaps []Snapshot) []Snapshot {
-	if l.frozen == nil {
+	if l.frozen == nil && !l.r.freezes() {
 		return snaps
+	}
+	if l.frozen == nil { // its end came first, or that of the time that it had
+		l.frozen = &Snapshot{At: AtFrozen, Void: "it was not held at its entry point"}
 	}
 	for i := range snaps {
 		if snaps[i].At == AtFirst || snaps[i].At == AtExit {

@@ -12,7 +12,9 @@ import (
 	"github.com/holdshort/holdshort/harness/internal/sample"
 	"github.com/holdshort/holdshort/harness/oracle"
 	"github.com/holdshort/holdshort/harness/request"
+	"github.com/holdshort/holdshort/probes"
 	"github.com/holdshort/holdshort/probes/posture"
+	"github.com/holdshort/holdshort/probes/procfs"
 )
 
 type approve struct{}
@@ -327,4 +329,18 @@ func BenchmarkExpectAndJudge(b *testing.B) {
 			}
 		}
 	})
+}
+
+// Freeze mode without the reading that was asked for is no pass, whatever the
+// reason that there is none.
+func TestJudge_NeverFrozen(t *testing.T) {
+	e := expectation(t, "typical")
+	frozen := &launch{r: &Runner{proc: &procfs.Reader{}, observer: &probes.Observer{}}}
+	if res := Judge(e, frozen.addFrozen(seen(e.Sample())), nil, 0); res.Verdict != Unknown || res.Cause != EvidenceLost {
+		t.Errorf("%s (%s); want unknown, evidence lost", res.Verdict, res.Cause)
+	}
+	plain := &launch{r: &Runner{}}
+	if res := Judge(e, plain.addFrozen(seen(e.Sample())), nil, 0); res.Verdict != Constrained {
+		t.Errorf("%s; want constrained: nobody asked for it", res.Verdict)
+	}
 }
