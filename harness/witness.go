@@ -138,7 +138,13 @@ func (c *Case) witnessed(plan *witness.Plan, text []byte, f *witness.Facts) {
 		}
 		return
 	}
-	c.Answers = plan.Judge(text, f)
+	var end bool
+	if c.Answers, end = plan.Judge(text, f); !end {
+		c.doubt(EvidenceLost, "the witness ended before it had answered everything")
+		if c.Verdict == Constrained {
+			c.Verdict = Unknown
+		}
+	}
 	for _, a := range c.Answers {
 		if a.Standing == witness.Disagrees {
 			c.Verdict, c.Cause = Violated, NoCause

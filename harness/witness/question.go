@@ -155,8 +155,9 @@ func (p *Plan) Args() []string {
 }
 
 // Judge compares what the witness wrote with the facts: one answer for each
-// question, in order, then those that were not asked.
-func (p *Plan) Judge(written []byte, f *Facts) []Answer {
+// question, in order, then those that were not asked. The second result reports
+// whether the witness came to its end.
+func (p *Plan) Judge(written []byte, f *Facts) ([]Answer, bool) {
 	outcomes, end := parse(written, p.calls)
 	filters, known := f.filters()
 	if !known {
@@ -181,7 +182,7 @@ func (p *Plan) Judge(written []byte, f *Facts) []Answer {
 		a.Question = q.Name
 		answers = append(answers, a)
 	}
-	return append(answers, p.left...)
+	return append(answers, p.left...), end
 }
 
 // filters are those that the posture has, newest first, if all their

@@ -101,12 +101,31 @@ func TestRequested_FindsWhatCanBeWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []Standing
-	for _, a := range p.Judge(run(t, p.Args()...), &Facts{Posture: &posture.Posture{}}) {
+	answers, end := p.Judge(run(t, p.Args()...), &Facts{Posture: &posture.Posture{}})
+	if !end {
+		t.Error("the witness did not come to its end")
+	}
+	for _, a := range answers {
 		got = append(got, a.Standing)
 	}
 	want := []Standing{Disagrees, Disagrees, Silent, Disagrees, Disagrees, Agrees, Silent}
 	if !slices.Equal(got, want) {
 		t.Errorf("%v; want %v", got, want)
+	}
+}
+
+func TestJudge_TellsThatTheWitnessEndedEarly(t *testing.T) {
+	p, err := NewPlan(Self(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := run(t, p.Args()...)
+	f := &Facts{Posture: &posture.Posture{}}
+	if _, end := p.Judge(text, f); !end {
+		t.Error("whole, and said to be cut")
+	}
+	if _, end := p.Judge(text[:len(text)/2], f); end {
+		t.Error("cut, and said to be whole")
 	}
 }
 
