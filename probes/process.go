@@ -259,8 +259,25 @@ func (p *process) end(didExec bool) {
 	}
 	p.rec.Ended = true
 	close(p.ended)
-	if p.midwife {
+	switch {
+	case p.midwife:
 		p.drop()
+	case !didExec:
+		p.g.unasked(p)
+	}
+}
+
+// keepUnasked is how many processes that ended without an exec are kept for
+// somebody to ask for.
+const keepUnasked = 64
+
+// unasked keeps a process that ended without an exec: nothing can be judged of
+// it, and of most of them nobody ever asks.
+func (g *group) unasked(p *process) {
+	g.idle = append(g.idle, p)
+	if len(g.idle) > keepUnasked {
+		g.idle[0].drop()
+		g.idle = g.idle[1:]
 	}
 }
 

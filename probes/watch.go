@@ -98,6 +98,7 @@ type group struct {
 	blind  []string
 	procs  map[key]*process
 	newest map[uint32]*process // by pid in the observer's namespace
+	idle   []*process          // ended without an exec, the oldest first
 	closed bool
 }
 
