@@ -33,6 +33,9 @@ func (l *launch) inFreezer(ctx context.Context, beyond []oracle.Beyond) (*checkp
 	h := l.evidenceAt(AtFrozen)
 	h.mountsBefore(len(l.req.Spec.Mounts) > 0)
 	w, err := l.release(ctx)
+	if w != nil && err != nil {
+		l.frozen = &Snapshot{At: AtFrozen, Void: err.Error()}
+	}
 	if w == nil || err != nil {
 		return w, err // if there is one, what went wrong is in the result
 	}
