@@ -159,5 +159,5 @@ type launch struct {
 	rusage      [18]int64
 	_           [5]uint32 // the agent's, for the child
 	_           [MaxFDs]int32
-	_           uint32
+	_           int32
 }

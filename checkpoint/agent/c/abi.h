@@ -137,7 +137,7 @@ struct launch {
 	s32 agent_pidfd;
 	u32 wait_agent; /* for agent_done */
 	s32 fds[MAX_FDS];
-	u32 pad2;
+	s32 exec_fd; /* the child's end of the exec pipe, or -1 */
 };
 
 _Static_assert(sizeof(struct request) == 24, "request");

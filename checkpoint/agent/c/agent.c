@@ -224,6 +224,7 @@ static void spawn(const struct request *q, const s32 *fds, u32 nfds)
 		if (e < 0)
 			return refuse(q, (s32)-e);
 	}
+	l->exec_fd = pipe[1];
 	s32 pidfd = -1;
 	struct clone_args ca = {
 		.flags = cflags | CLONE_PARENT_SETTID | CLONE_CLEAR_SIGHAND,

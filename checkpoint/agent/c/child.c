@@ -105,6 +105,20 @@ static s64 wait_host(struct launch *l, struct op *o)
 }
 
 /* do_op runs one operation; it answers as a system call does. */
+/*
+ * make_way moves our end of the exec pipe if a descriptor is about to take its
+ * number: it would close before execve does that, and the agent would never
+ * learn of the execve.
+ */
+static void make_way(struct launch *l, s32 number)
+{
+	if (number != l->exec_fd || number < 0)
+		return;
+	s64 fd = sys6(NR_fcntl, (u64)number, 1030 /* F_DUPFD_CLOEXEC */, (u64)number + 1, 0, 0, 0);
+	if (fd >= 0)
+		l->exec_fd = (s32)fd;
+}
+
 static s64 do_op(struct launch *l, struct self *me, struct op *o, u64 *r)
 {
 	u64 a[6];
@@ -155,6 +169,8 @@ static __attribute__((noreturn)) void child(struct launch *l, struct self *me, u
 			l->pc = i;
 			if (o->nr == NR_execve || o->nr == NR_execveat)
 				store(&l->state, ST_EXECING);
+			if (o->nr == NR_dup3)
+				make_way(l, (s32)o->args[1]);
 			s64 res = do_op(l, me, o, r);
 			o->result = res;
 			store(&o->done, 1); /* and with it the result */

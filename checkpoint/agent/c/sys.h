@@ -39,6 +39,7 @@ static inline s64 sys6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 #define NR_restart_syscall 219
 #define NR_kill 62
 #define NR_fcntl 72
+#define NR_dup3 292
 #define NR_getpid 39
 #define NR_prctl 157
 #define NR_setpriority 141
@@ -82,6 +83,7 @@ static inline s64 sys6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 #define NR_epoll_ctl 21
 #define NR_epoll_pwait 22
 #define NR_fcntl 25
+#define NR_dup3 24
 #define NR_openat 56
 #define NR_close 57
 #define NR_pipe2 59
