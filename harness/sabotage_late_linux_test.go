@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -101,14 +102,17 @@ func outsides(t *testing.T, r *Runner) []outside {
 	return list
 }
 
-// runs waits until a process has exec'd, by its name.
-func runs(pid int, comm string) bool {
+// sleeps waits until a process has exec'd sleep(1) and is in the system call
+// that it is for. Its name is no sign: execve changes that well before the
+// first instruction, and what is put on in between is in time.
+func sleeps(pid int) bool {
 	for range 2000 {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", pid))
 		if err != nil {
 			return false
 		}
-		if strings.TrimSpace(string(b)) == comm {
+		nr, _, _ := strings.Cut(string(b), " ")
+		if nr == strconv.Itoa(unix.SYS_NANOSLEEP) || nr == strconv.Itoa(unix.SYS_CLOCK_NANOSLEEP) {
 			return true
 		}
 		time.Sleep(time.Millisecond) //nolint:forbidigo // a test's poll of /proc
@@ -129,7 +133,7 @@ func TestAppliedLate(t *testing.T) {
 			done := make(chan error, 1)
 			r.parked = func(w *checkpoint.Workload) {
 				go func() {
-					if !runs(w.HostPID(), "sleep") {
+					if !sleeps(w.HostPID()) {
 						done <- errors.New("it does not run")
 					} else {
 						done <- o.apply(w.HostPID())
@@ -457,7 +461,7 @@ func TestAgentKilledMidway(t *testing.T) {
 					return
 				}
 				go func() {
-					if runs(w.HostPID(), "sleep") {
+					if sleeps(w.HostPID()) {
 						kill()
 					}
 				}()
