@@ -50,7 +50,7 @@ func (k kit) spawn(cfg *checkpoint.Config, opts *checkpoint.Options) *checkpoint
 
 func (k kit) wait(w *checkpoint.Workload) checkpoint.Result {
 	k.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	r, err := w.Wait(ctx)
 	if err != nil {
@@ -137,7 +137,7 @@ func TestDefect02_KilledBetweenProceedAndExecIsNotRunning(t *testing.T) {
 			t.Fatal(err)
 		}
 		proceeded := make(chan error, 1)
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		go func() { proceeded <- w.Proceed(ctx) }()
 		for begun := time.Now(); time.Since(begun) < time.Duration(i*i)*2*time.Microsecond; { // from before the child wakes up to after its exec
 		}
@@ -464,7 +464,7 @@ func TestDefect20_MountsArePrivateByDefault(t *testing.T) {
 // deadline ends a verb that does not answer.
 func deadline(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -218,7 +218,7 @@ func TestEnter_Chroot(t *testing.T) {
 // awaitComm waits until the workload's program is another.
 func awaitComm(t testing.TB, w *Workload, comm string) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); ; {
+	for end := time.Now().Add(time.Minute); ; {
 		b, _ := os.ReadFile("/proc/" + strconv.Itoa(w.HostPID()) + "/comm")
 		if string(b) == comm+"\n" {
 			return

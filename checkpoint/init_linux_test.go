@@ -133,7 +133,7 @@ func TestInit(t *testing.T) {
 // caught waits until the workload has a handler for sig.
 func caught(t testing.TB, w *Workload, sig unix.Signal) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
 		b, _ := os.ReadFile("/proc/" + strconv.Itoa(w.HostPID()) + "/status")
 		for line := range strings.Lines(string(b)) {
 			if v, ok := strings.CutPrefix(line, "SigCgt:\t"); ok {
@@ -249,7 +249,7 @@ func TestInit_Deaths(t *testing.T) {
 					t.Fatal(r, err)
 				}
 			}
-			for end := time.Now().Add(5 * time.Second); len(childrenOf(l.AgentPID())) > 0; {
+			for end := time.Now().Add(time.Minute); len(childrenOf(l.AgentPID())) > 0; {
 				if time.Now().After(end) {
 					t.Fatalf("children left: %v", childrenOf(l.AgentPID()))
 				}

@@ -33,7 +33,7 @@ func tree(t *testing.T, l *Launcher, cfg Config) (*Workload, []int) {
 		t.Fatal("workload did not start")
 	}
 	var pids []int
-	for end := time.Now().Add(5 * time.Second); len(pids) < 3 && time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); len(pids) < 3 && time.Now().Before(end); {
 		pids = descendants(wl.HostPID())
 	}
 	if len(pids) < 3 {
@@ -47,7 +47,7 @@ func tree(t *testing.T, l *Launcher, cfg Config) (*Workload, []int) {
 func allGone(t *testing.T, pids []int) {
 	t.Helper()
 	for _, p := range pids {
-		for end := time.Now().Add(5 * time.Second); ; {
+		for end := time.Now().Add(time.Minute); ; {
 			b, err := os.ReadFile("/proc/" + strconv.Itoa(p) + "/stat")
 			if err != nil || strings.Contains(string(b), ") Z ") || strings.Contains(string(b), ") X ") {
 				break

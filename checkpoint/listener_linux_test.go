@@ -392,14 +392,14 @@ func notifyHostDies(t *testing.T) {
 			t.Errorf("it computed for %d ticks of 300 ms", after-before)
 		}
 		_ = host.Kill()
-		if !endedWithin(pidfd, 10*time.Second) {
+		if !endedWithin(pidfd, time.Minute) {
 			t.Error("the child is still there: the agent should have ended it")
 		}
 	})
 	t.Run("agent", func(t *testing.T) {
 		_, agent, _, pidfd := hostThatWaits(t, long)
 		_ = unix.Kill(agent, unix.SIGKILL)
-		if !endedWithin(pidfd, 10*time.Second) {
+		if !endedWithin(pidfd, time.Minute) {
 			t.Error("the child is still there: the host should have ended it")
 		}
 	})

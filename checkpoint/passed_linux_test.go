@@ -25,7 +25,7 @@ func TestStart_PassedFileOnTheExecPipe(t *testing.T) {
 		more = append(more, filter)
 	}
 	for number := 3; number < 24; number++ {
-		ctx, cancel := context.WithTimeout(bg, 5*time.Second)
+		ctx, cancel := context.WithTimeout(bg, time.Minute)
 		cfg := &Config{Args: []string{"/bin/sleep", "1000"}, NoNewPrivs: true, Filters: more}
 		w, err := l.Start(ctx, cfg, &Options{Files: []PassedFile{{number, null}}})
 		cancel()

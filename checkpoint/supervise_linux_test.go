@@ -45,7 +45,7 @@ func TestSupervise_Restart(t *testing.T) {
 				t.Errorf("%d runs, %d ends", runs, ends)
 			}
 			if l.Live() != 0 {
-				for end := time.Now().Add(5 * time.Second); l.Live() != 0 && time.Now().Before(end); {
+				for end := time.Now().Add(time.Minute); l.Live() != 0 && time.Now().Before(end); {
 				}
 				if n := l.Live(); n != 0 {
 					t.Errorf("%d left", n)

@@ -466,7 +466,7 @@ func TestAgentKilledMidway(t *testing.T) {
 					}
 				}()
 			}
-			ctx, cancel := context.WithTimeout(bg, 10*time.Second)
+			ctx, cancel := context.WithTimeout(bg, time.Minute)
 			defer cancel()
 			c, err := r.Run(ctx, request.New("/bin/sleep", "1000"), nil)
 			if !errors.Is(err, checkpoint.ErrAgentDied) || c != nil {

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -89,7 +90,7 @@ func TestHook_DetachedMidwayIsMissingEvidence(t *testing.T) {
 				t.Fatal(err)
 			}
 			proceed()
-			waitExec(t, c.Process.Pid, "sleep")
+			waitSleep(t, c.Process.Pid)
 			_ = c.Process.Kill()
 			r, err := w.Final(ctx)
 			if err != nil {
@@ -103,16 +104,19 @@ func TestHook_DetachedMidwayIsMissingEvidence(t *testing.T) {
 	}
 }
 
-// waitExec waits until the process runs the program with this name.
-func waitExec(t *testing.T, pid int, comm string) {
+// waitSleep waits until the process is in the system call that sleep(1) is for:
+// its name changes long before the first instruction.
+func waitSleep(t *testing.T, pid int) {
 	t.Helper()
 	for testContext(t).Err() == nil {
-		if b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); string(b) == comm+"\n" {
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", pid))
+		switch nr, _, _ := strings.Cut(string(b), " "); nr {
+		case strconv.Itoa(unix.SYS_NANOSLEEP), strconv.Itoa(unix.SYS_CLOCK_NANOSLEEP):
 			return
 		}
 		runtime.Gosched()
 	}
-	t.Fatal("no exec")
+	t.Fatal("it does not sleep")
 }
 
 func TestHook_MissingFromTheStart(t *testing.T) {

@@ -178,7 +178,7 @@ func TestChanges_OnlyIfAsked(t *testing.T) {
 		t.Fatal(err)
 	}
 	proceed()
-	waitExec(t, c.Process.Pid, "sleep")
+	waitSleep(t, c.Process.Pid)
 	if err := unix.Setpriority(unix.PRIO_PROCESS, c.Process.Pid, 3); err != nil {
 		t.Fatal(err)
 	}

@@ -137,7 +137,7 @@ func (a *Agent) damaged(t *testing.T, r *reader, later bool) {
 	}
 	// Whatever it is doing, the host can end it.
 	_ = l.Kill(unix.SIGKILL)
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !l.over.Load() {
 		if time.Now().After(deadline) {
 			t.Fatalf("launch did not end: %+v", *l.mem)
