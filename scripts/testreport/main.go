@@ -2,6 +2,10 @@
 // as it ends, the whole output of what failed, every skipped test by name with
 // its reason, and go test's own summary lines last. Arguments are those of go
 // test; the exit status is go test's.
+//
+// With AGAIN=N in the environment, up to N tests that fail are run five times
+// more by themselves. Those that then pass each time are called unstable: they
+// are printed with what they said and do not fail the run.
 package main
 
 import (
@@ -10,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strconv"
 )
 
 func main() {
@@ -26,6 +31,9 @@ func main() {
 		os.Exit(1)
 	}
 	r := newReport(os.Stdout)
+	if n, err := strconv.Atoi(os.Getenv("AGAIN")); err == nil && n > 0 {
+		r.again = &again{most: n, run: repeatTests}
+	}
 	if err := r.read(out); err != nil {
 		fmt.Fprintln(os.Stderr, "testreport: read the output of go test:", err)
 	}
@@ -33,8 +41,9 @@ func main() {
 	failed := r.finish()
 	var exit *exec.ExitError
 	switch {
-	case errors.As(err, &exit):
+	case errors.As(err, &exit) && (failed || !r.again.excuses(exit.ExitCode())):
 		os.Exit(max(exit.ExitCode(), 1))
+	case errors.As(err, &exit):
 	case err != nil || failed:
 		os.Exit(1)
 	}

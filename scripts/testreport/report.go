@@ -31,6 +31,7 @@ type report struct {
 	skips   []skip
 	summary []string // go test's own lines
 	failed  bool
+	again   *again // nil: a test that fails once has failed
 }
 
 func newReport(w io.Writer) *report {
@@ -106,6 +107,8 @@ func (r *report) testEnded(e *event) {
 	r.ginkgoSkips(e, out)
 	if e.Action != "fail" {
 		delete(r.output, key(e.Package, e.Test))
+	} else if r.again != nil {
+		r.again.failed(e.Package, e.Test)
 	}
 }
 
@@ -143,8 +146,12 @@ func (r *report) ginkgoSkips(e *event, out string) {
 
 func (r *report) packageEnded(e *event) {
 	if e.Action == "fail" {
-		r.failed = true
-		r.printFailure(e)
+		if r.again != nil && !r.crashed(e.Package) && r.again.repeat(e.Package) {
+			r.unstable(e.Package)
+		} else {
+			r.failed = true
+			r.printFailure(r.w, e)
+		}
 	}
 	c := r.counts[e.Package]
 	if c == nil && e.Action != "fail" {
@@ -154,8 +161,8 @@ func (r *report) packageEnded(e *event) {
 		e.Action, e.Package, c["pass"], c["fail"], c["skip"], e.Elapsed)
 }
 
-func (r *report) printFailure(e *event) {
-	fmt.Fprint(r.w, text(r.builds, e.FailedBuild))
+func (r *report) printFailure(w io.Writer, e *event) {
+	fmt.Fprint(w, text(r.builds, e.FailedBuild))
 	var keys []string
 	for k := range r.output {
 		if strings.HasPrefix(k, e.Package+"\x00") {
@@ -164,13 +171,43 @@ func (r *report) printFailure(e *event) {
 	}
 	slices.Sort(keys)
 	for _, k := range keys {
-		fmt.Fprint(r.w, r.output[k].String())
+		fmt.Fprint(w, r.output[k].String())
 		delete(r.output, k)
+	}
+}
+
+var crash = regexp.MustCompile(`(?m)^(panic: |fatal error: |exit status [^1])`)
+
+// crashed reports whether the package's tests ended before all had run.
+func (r *report) crashed(pkg string) bool {
+	for k, out := range r.output {
+		if strings.HasPrefix(k, pkg+"\x00") && crash.MatchString(out.String()) {
+			return true
+		}
+	}
+	return false
+}
+
+// unstable prints a failure that did not come again, each line marked, and
+// takes the package's line of the summary for that of the repetition.
+func (r *report) unstable(pkg string) {
+	var out strings.Builder
+	r.printFailure(&out, &event{Package: pkg})
+	for line := range strings.Lines(out.String()) {
+		fmt.Fprint(r.w, "unstable| ", line)
+	}
+	for i, line := range r.summary {
+		if strings.HasPrefix(line, "FAIL\t"+pkg+"\t") {
+			r.summary[i] = "ok  " + strings.TrimPrefix(line, "FAIL") + " (unstable, see above)"
+		}
 	}
 }
 
 // finish prints what the run comes to and reports whether anything failed.
 func (r *report) finish() bool {
+	if r.again != nil {
+		r.again.report(r.w)
+	}
 	if len(r.skips) > 0 {
 		fmt.Fprintf(r.w, "\n%d skipped:\n", len(r.skips))
 		for _, s := range r.skips {

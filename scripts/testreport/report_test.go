@@ -1,14 +1,21 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
 
 func run(t *testing.T, lines ...string) (string, bool) {
 	t.Helper()
+	return runAgain(t, nil, lines...)
+}
+
+func runAgain(t *testing.T, a *again, lines ...string) (string, bool) {
+	t.Helper()
 	var out strings.Builder
 	r := newReport(&out)
+	r.again = a
 	if err := r.read(strings.NewReader(strings.Join(lines, "\n"))); err != nil {
 		t.Fatal(err)
 	}
@@ -61,5 +68,45 @@ func TestBuildErrorIsPrinted(t *testing.T) {
 		`{"Action":"fail","Package":"p","FailedBuild":"p [p.test]"}`)
 	if !failed || !strings.Contains(out, "undefined: x") || !strings.Contains(out, "[build failed]") {
 		t.Errorf("failed %v, output:\n%s", failed, out)
+	}
+}
+
+func TestAgain(t *testing.T) {
+	broken := []string{
+		`{"Action":"output","Package":"p","Test":"TestBad/case","Output":"a_test.go:1: want 2\n"}`,
+		`{"Action":"fail","Package":"p","Test":"TestBad/case"}`,
+		`{"Action":"fail","Package":"p","Test":"TestBad"}`,
+		`{"Action":"output","Package":"p","Output":"FAIL\tp\t0.2s\n"}`,
+		`{"Action":"fail","Package":"p","Elapsed":0.2}`,
+	}
+	for name, tt := range map[string]struct {
+		most   int
+		passes bool
+		lines  []string
+		failed bool
+		asked  string
+	}{
+		"unstable":        {1, true, broken, false, "p [TestBad]"},
+		"fails again":     {1, false, broken, true, "p [TestBad]"},
+		"too many":        {1, true, append([]string{`{"Action":"fail","Package":"p","Test":"TestOther"}`}, broken...), true, ""},
+		"panic":           {1, true, append([]string{`{"Action":"output","Package":"p","Test":"TestBad","Output":"panic: x [recovered]\n"}`}, broken...), true, ""},
+		"no test to name": {1, true, broken[3:], true, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked := ""
+			a := &again{most: tt.most, run: func(pkg string, tests []string) bool {
+				asked = fmt.Sprint(pkg, " ", tests)
+				return tt.passes
+			}}
+			out, failed := runAgain(t, a, tt.lines...)
+			if failed != tt.failed || asked != tt.asked || a.excuses(1) == tt.failed {
+				t.Errorf("failed %v, asked for %q, excused %v, output:\n%s", failed, asked, a.excuses(1), out)
+			}
+			said := strings.Contains(out, "\n1 unstable: failed once, then passed 5 times of 5 by itself:\n  p TestBad\n") &&
+				strings.Contains(out, "unstable| a_test.go:1: want 2\n") && strings.HasSuffix(out, "\nok  \tp\t0.2s (unstable, see above)\n")
+			if said == tt.failed {
+				t.Error(out)
+			}
+		})
 	}
 }
