@@ -38,6 +38,7 @@ type Model struct {
 	space  *cover.Space
 	hash   [sha256.Size]byte
 	needs  [][]int
+	no     [][]cover.Term // what does not go together
 }
 
 // NewModel makes the model of a machine.
@@ -62,10 +63,15 @@ func NewModel(m *Machine) (*Model, error) {
 		}
 		md.parameter(d)
 	}
+	var err error
+	if md.needs, err = md.needed(); err != nil {
+		return nil, err
+	}
 	forbidden, err := md.forbidden()
 	if err != nil {
 		return nil, err
 	}
+	md.no = forbidden
 	levels := make([]int, len(md.params))
 	for i, p := range md.params {
 		levels[i] = len(p.Values)
@@ -95,16 +101,25 @@ func (md *Model) parameter(d *dimension) {
 	md.number = append(md.number, number)
 }
 
-func (md *Model) forbidden() ([][]cover.Term, error) {
-	var out [][]cover.Term
-	md.needs = make([][]int, len(md.params))
+// needed finds the parameters that others need by name.
+func (md *Model) needed() ([][]int, error) {
+	out := make([][]int, len(md.params))
 	for i, p := range md.params {
 		for _, n := range p.Needs {
 			j, ok := md.index[n]
 			if !ok {
 				return nil, fmt.Errorf("fuzz: %q needs %q, which is no parameter", p.Name, n)
 			}
-			md.needs[i] = append(md.needs[i], j)
+			out[i] = append(out[i], j)
+		}
+	}
+	return out, nil
+}
+
+func (md *Model) forbidden() ([][]cover.Term, error) {
+	var out [][]cover.Term
+	for i, list := range md.needs {
+		for _, j := range list {
 			out = append(out, []cover.Term{{Param: i, Values: ^uint32(1)}, {Param: j, Values: 1}})
 		}
 	}
@@ -153,7 +168,7 @@ func (md *Model) sum(forbidden [][]cover.Term) error {
 }
 
 // modelVersion changes when the same values come to other requests.
-const modelVersion = 3
+const modelVersion = 4
 
 // Hash identifies the model: parameters, values, constraints, and what of the
 // machine limits them. Cases of different models have nothing to do with each

@@ -188,3 +188,34 @@ func TestArrayOfTheModel(t *testing.T) {
 		t.Errorf("%d of %d pairs", covered, feasible)
 	}
 }
+
+// TestDescription: what is written down of a model is enough for the same
+// assignments.
+func TestDescription(t *testing.T) {
+	md := model(t, able())
+	b, err := json.Marshal(md.Describe())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &Description{}
+	if err := json.Unmarshal(b, d); err != nil {
+		t.Fatal(err)
+	}
+	again, err := d.Model()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := md.Sequence(4, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := again.Sequence(4, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range uint64(150) {
+		if a, b := want.At(i), got.At(i); !slices.Equal(a, b) || md.Text(a) != again.Text(b) {
+			t.Fatalf("case %d: %s\nfrom the description: %s", i, md.Text(a), again.Text(b))
+		}
+	}
+}

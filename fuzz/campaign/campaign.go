@@ -85,6 +85,9 @@ func (c *Campaign) Run(ctx context.Context) (*Results, error) {
 	c.Shards = max(c.Shards, 1)
 	c.outcome, c.open = c.results.Of(c.Info), map[uint64]*openBlock{}
 	c.write(&Line{Info: &c.Info})
+	if c.outcome.Model == nil {
+		c.write(&Line{Model: c.Model.Describe()})
+	}
 	if c.err != nil {
 		return c.results, c.err
 	}
@@ -134,7 +137,7 @@ func (c *Campaign) feed(ctx context.Context, next chan<- uint64) {
 			continue
 		}
 		c.mu.Lock()
-		c.open[block] = &openBlock{Block{First: block * blockSize}, len(todo)}
+		c.open[block] = &openBlock{Block: Block{First: block * blockSize}, left: len(todo)}
 		c.mu.Unlock()
 		for _, i := range todo {
 			select {

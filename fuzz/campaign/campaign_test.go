@@ -214,15 +214,24 @@ func drawLine(t *rapid.T) *Line {
 	index := rapid.Uint64Range(0, 200).Draw(t, "index")
 	key := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "key")
 	values := map[string]string{"p": rapid.SampledFrom([]string{"x", "y"}).Draw(t, "value")}
-	switch rapid.IntRange(0, 3).Draw(t, "kind") {
+	switch rapid.IntRange(0, 6).Draw(t, "kind") {
 	case 0:
 		l.Info = &i
 	case 1:
-		l.Block = &Block{index / blockSize * blockSize, Bits(rapid.Uint64().Draw(t, "judged")), Bits(rapid.Uint64().Draw(t, "others"))}
+		l.Block = &Block{
+			First: index / blockSize * blockSize, Judged: Bits(rapid.Uint64().Draw(t, "judged")), Others: Bits(rapid.Uint64().Draw(t, "others")),
+			Checked: map[string]Bits{rapid.SampledFrom([]string{"m", "n"}).Draw(t, "oracle"): Bits(rapid.Uint64().Draw(t, "checked"))},
+		}
 	case 2:
 		l.Incident = &Incident{Index: index, Class: Finding, Key: key, Hits: rapid.IntRange(3, 5).Draw(t, "hits"), Runs: 5, Values: values}
 	case 3:
 		l.Minimal = &Minimal{Index: index, Key: key, Values: values, Executions: rapid.IntRange(1, 5).Draw(t, "executions")}
+	case 4:
+		l.Signature = &Signature{ID: key, Index: index, Values: values}
+	case 5:
+		l.Timeline = &Timeline{Index: index, Key: key, Events: []Moment{{What: "exec", NS: int64(rapid.IntRange(1, 5).Draw(t, "ns"))}}}
+	case 6:
+		l.Model = &fuzz.Description{Hash: key}
 	}
 	return l
 }

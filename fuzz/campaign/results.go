@@ -13,7 +13,9 @@ import (
 	"maps"
 	"math/bits"
 	"slices"
+	"strings"
 
+	"github.com/holdshort/holdshort/fuzz"
 	"github.com/holdshort/holdshort/harness/request"
 )
 
@@ -26,6 +28,9 @@ type Info struct {
 	Kernel   string `json:"kernel"`
 	Engine   string `json:"engine"`
 	Freeze   bool   `json:"freeze,omitempty"`
+	// Oracles are the names of what judges beside the expectation, and for how
+	// many cases, as "identity/4 order/8": sorted, empty for none.
+	Oracles string `json:"oracles,omitempty"`
 }
 
 // ID is short for the whole.
@@ -47,6 +52,26 @@ type Block struct {
 	First  uint64 `json:"first"`
 	Judged Bits   `json:"judged"` // launched, seen, and judged
 	Others Bits   `json:"others"` // launched and not judged: evidence is missing
+	// Negative are those of the judged cases that had to be refused. They
+	// cover no combination of values.
+	Negative Bits `json:"negative,omitempty"`
+	// Checked are, for each oracle beside the expectation, the cases of which
+	// it had enough evidence to judge them, too.
+	Checked map[string]Bits `json:"checked,omitempty"`
+}
+
+// or is what two blocks of the same cases say together.
+func (b Block) or(c Block) Block {
+	out := Block{c.First, b.Judged | c.Judged, b.Others | c.Others, b.Negative | c.Negative, nil}
+	for _, from := range []map[string]Bits{b.Checked, c.Checked} {
+		for k, v := range from {
+			if out.Checked == nil {
+				out.Checked = map[string]Bits{}
+			}
+			out.Checked[k] |= v
+		}
+	}
+	return out
 }
 
 // Bits are 64 yes or no, in JSON as hexadecimal digits.
@@ -85,6 +110,10 @@ const (
 type Incident struct {
 	Index uint64 `json:"index"`
 	Class Class  `json:"class"`
+	// Oracle is what saw it; empty for the expectation.
+	Oracle string `json:"oracle,omitempty"`
+	// Negative names what is wrong with the request, if it had to be refused.
+	Negative string `json:"negative,omitempty"`
 	// Key names the difference, without anything that is another in each
 	// run, and Also the other differences that were seen with it.
 	Key  string   `json:"key"`
@@ -98,6 +127,8 @@ type Incident struct {
 // Minimal is a finding made small: a replay file has one of it.
 type Minimal struct {
 	Index      uint64            `json:"index"`
+	Oracle     string            `json:"oracle,omitempty"`   // as of an [Incident]
+	Negative   string            `json:"negative,omitempty"` // likewise
 	Key        string            `json:"key"`
 	Values     map[string]string `json:"values"`
 	Executions int               `json:"executions"`
@@ -106,14 +137,42 @@ type Minimal struct {
 	Dir string `json:"dir"`
 }
 
+// Signature is a state in which a workload was seen at its first instruction,
+// in classes instead of numbers, and the first case that showed it.
+type Signature struct {
+	ID     string            `json:"id"` // hash of State
+	Index  uint64            `json:"index"`
+	Values map[string]string `json:"values"` // of that case
+	State  map[string]string `json:"state"`
+}
+
+// Timeline is when what happened in one launch of an incident's case. It is
+// nothing that is the same in each run, so it is apart from all else.
+type Timeline struct {
+	Index  uint64   `json:"index"`
+	Oracle string   `json:"oracle,omitempty"`
+	Key    string   `json:"key"`
+	Events []Moment `json:"events"`
+}
+
+// Moment is one point of a [Timeline].
+type Moment struct {
+	What string `json:"what"` // "spawned", "parked", …, "exec", "return", "first", "exit"
+	NS   int64  `json:"ns"`   // since the launch began
+	By   string `json:"by"`   // "launcher" or "kernel"
+}
+
 // Line is one line of a result file; all but Campaign and one other are empty.
 type Line struct {
-	Schema   int       `json:"schema"`
-	Campaign string    `json:"campaign"` // [Info.ID]
-	Info     *Info     `json:"info,omitempty"`
-	Block    *Block    `json:"block,omitempty"`
-	Incident *Incident `json:"incident,omitempty"`
-	Minimal  *Minimal  `json:"minimal,omitempty"`
+	Schema    int               `json:"schema"`
+	Campaign  string            `json:"campaign"` // [Info.ID]
+	Info      *Info             `json:"info,omitempty"`
+	Model     *fuzz.Description `json:"model,omitempty"`
+	Block     *Block            `json:"block,omitempty"`
+	Incident  *Incident         `json:"incident,omitempty"`
+	Minimal   *Minimal          `json:"minimal,omitempty"`
+	Signature *Signature        `json:"signature,omitempty"`
+	Timeline  *Timeline         `json:"timeline,omitempty"`
 }
 
 // Schema is the version of the form of result files.
@@ -125,10 +184,14 @@ type Results struct{ campaigns map[string]*Outcome }
 
 // Outcome is what is known of one campaign.
 type Outcome struct {
-	Info      Info
-	blocks    map[uint64]Block
-	incidents map[uint64]*Incident
-	minimal   map[string]*Minimal // by key and index
+	Info Info
+	// Model is what the cases were computed from; nil if no line has it.
+	Model      *fuzz.Description
+	blocks     map[uint64]Block
+	incidents  map[string]*Incident  // by index and oracle
+	minimal    map[string]*Minimal   // by key and index
+	signatures map[string]*Signature // by hash
+	timelines  map[string]*Timeline  // by index, oracle and key
 }
 
 // Add adds a line.
@@ -141,7 +204,10 @@ func (r *Results) Add(l *Line) error {
 	}
 	o := r.campaigns[l.Campaign]
 	if o == nil {
-		o = &Outcome{blocks: map[uint64]Block{}, incidents: map[uint64]*Incident{}, minimal: map[string]*Minimal{}}
+		o = &Outcome{
+			blocks: map[uint64]Block{}, incidents: map[string]*Incident{}, minimal: map[string]*Minimal{},
+			signatures: map[string]*Signature{}, timelines: map[string]*Timeline{},
+		}
 		r.campaigns[l.Campaign] = o
 	}
 	if l.Info != nil {
@@ -154,17 +220,36 @@ func (r *Results) Add(l *Line) error {
 		if b.First%blockSize != 0 {
 			return fmt.Errorf("campaign: a block starts at %d, not at a multiple of %d", b.First, blockSize)
 		}
-		was := o.blocks[b.First]
-		o.blocks[b.First] = Block{b.First, was.Judged | b.Judged, was.Others | b.Others}
+		o.blocks[b.First] = o.blocks[b.First].or(*b)
+	}
+	if m := l.Model; m != nil {
+		o.Model = larger(o.Model, m)
 	}
 	if i := l.Incident; i != nil {
-		o.incidents[i.Index] = larger(o.incidents[i.Index], i)
+		k := order(i.Index, i.Oracle)
+		o.incidents[k] = larger(o.incidents[k], i)
 	}
 	if m := l.Minimal; m != nil {
-		k := fmt.Sprintf("%s %d", m.Key, m.Index)
+		k := order(m.Index, m.Oracle, m.Key)
 		o.minimal[k] = larger(o.minimal[k], m)
 	}
+	if s := l.Signature; s != nil {
+		if was := o.signatures[s.ID]; was == nil || s.Index < was.Index {
+			o.signatures[s.ID] = s
+		} else if s.Index == was.Index {
+			o.signatures[s.ID] = larger(was, s)
+		}
+	}
+	if t := l.Timeline; t != nil {
+		k := order(t.Index, t.Oracle, t.Key)
+		o.timelines[k] = larger(o.timelines[k], t)
+	}
 	return nil
+}
+
+// order is a key that sorts by case first.
+func order(index uint64, more ...string) string {
+	return fmt.Sprintf("%020d %s", index, strings.Join(more, "\x00"))
 }
 
 // larger chooses one of two that claim to be the same, whichever came first.
@@ -210,6 +295,9 @@ func (r *Results) Write(out io.Writer) error {
 		if o.Info != (Info{}) {
 			lines = append(lines, Line{Info: &o.Info})
 		}
+		if o.Model != nil {
+			lines = append(lines, Line{Model: o.Model})
+		}
 		for _, k := range slices.Sorted(maps.Keys(o.blocks)) {
 			b := o.blocks[k]
 			lines = append(lines, Line{Block: &b})
@@ -219,6 +307,12 @@ func (r *Results) Write(out io.Writer) error {
 		}
 		for _, k := range slices.Sorted(maps.Keys(o.minimal)) {
 			lines = append(lines, Line{Minimal: o.minimal[k]})
+		}
+		for _, x := range o.Signatures() {
+			lines = append(lines, Line{Signature: x})
+		}
+		for _, k := range slices.Sorted(maps.Keys(o.timelines)) {
+			lines = append(lines, Line{Timeline: o.timelines[k]})
 		}
 		for i := range lines {
 			lines[i].Schema, lines[i].Campaign = Schema, id
@@ -273,7 +367,7 @@ func (o *Outcome) Incidents(c Class) []*Incident {
 	var out []*Incident
 	for _, k := range slices.Sorted(maps.Keys(o.incidents)) {
 		if i := o.incidents[k]; i.Class == c {
-			if c == Unknown && o.Done(i.Index) {
+			if c == Unknown && o.Done(i.Index) && (i.Oracle == "" || o.blocks[i.Index/blockSize*blockSize].Checked[i.Oracle]>>(i.Index%blockSize)&1 != 0) {
 				continue // another time it was judged
 			}
 			out = append(out, i)
@@ -282,14 +376,46 @@ func (o *Outcome) Incidents(c Class) []*Incident {
 	return out
 }
 
+// Checked counts the cases that an oracle beside the expectation judged.
+func (o *Outcome) Checked(oracle string) (n int) {
+	for _, b := range o.blocks {
+		n += bits.OnesCount64(uint64(b.Checked[oracle]))
+	}
+	return n
+}
+
+// Negative counts the judged cases that had to be refused.
+func (o *Outcome) Negative() (n int) {
+	for _, b := range o.blocks {
+		n += bits.OnesCount64(uint64(b.Negative & b.Judged))
+	}
+	return n
+}
+
+// Signatures are all states that were seen, in order of their first cases.
+func (o *Outcome) Signatures() []*Signature {
+	return slices.SortedFunc(maps.Values(o.signatures), func(a, b *Signature) int {
+		return cmp.Or(cmp.Compare(a.Index, b.Index), cmp.Compare(a.ID, b.ID))
+	})
+}
+
+// Timelines are those of incidents, in order of their cases.
+func (o *Outcome) Timelines() []*Timeline {
+	var out []*Timeline
+	for _, k := range slices.Sorted(maps.Keys(o.timelines)) {
+		out = append(out, o.timelines[k])
+	}
+	return out
+}
+
 // Findings are the minimal ones, without those that an earlier one explains.
 func (o *Outcome) Findings() []*Minimal {
 	all := slices.SortedFunc(maps.Values(o.minimal), func(a, b *Minimal) int {
-		return cmp.Or(cmp.Compare(a.Index, b.Index), cmp.Compare(a.Key, b.Key))
+		return cmp.Or(cmp.Compare(a.Index, b.Index), cmp.Compare(a.Oracle, b.Oracle), cmp.Compare(a.Key, b.Key))
 	})
 	var out []*Minimal
 	for _, m := range all {
-		if explains(out, m.Key, m.Values) == nil {
+		if explains(out, m.Oracle, m.Key, m.Values) == nil {
 			out = append(out, m)
 		}
 	}
@@ -297,9 +423,9 @@ func (o *Outcome) Findings() []*Minimal {
 }
 
 // explains finds the one of which a case has all values, and the same key.
-func explains(list []*Minimal, key string, values map[string]string) *Minimal {
+func explains(list []*Minimal, oracle, key string, values map[string]string) *Minimal {
 	for _, m := range list {
-		if m.Key != key {
+		if m.Key != key || m.Oracle != oracle {
 			continue
 		}
 		all := true
@@ -314,4 +440,6 @@ func explains(list []*Minimal, key string, values map[string]string) *Minimal {
 }
 
 // Explain is the minimal finding that a case belongs to, or nil.
-func (o *Outcome) Explain(i *Incident) *Minimal { return explains(o.Findings(), i.Key, i.Values) }
+func (o *Outcome) Explain(i *Incident) *Minimal {
+	return explains(o.Findings(), i.Oracle, i.Key, i.Values)
+}

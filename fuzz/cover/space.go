@@ -13,8 +13,8 @@ type Row []uint8
 
 // Term is a set of values of one parameter: bit v stands for value v.
 type Term struct {
-	Param  int
-	Values uint32
+	Param  int    `json:"param"`
+	Values uint32 `json:"values"`
 }
 
 // Space is the set of rows that do not contain a forbidden combination.
