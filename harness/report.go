@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/holdshort/holdshort/checkpoint"
 	"github.com/holdshort/holdshort/harness/oracle"
 	"github.com/holdshort/holdshort/harness/request"
 	"github.com/holdshort/holdshort/harness/witness"
@@ -35,6 +36,9 @@ type Meta struct {
 	// Executions is how many executions of the program were seen, of which
 	// the worst is reported; 0 if it was launched by us.
 	Executions int
+	// Plan is what the launch consisted of, if that was asked for
+	// ([RunnerOptions].Plan).
+	Plan []checkpoint.PlannedStep
 }
 
 // Report is one case, for people and for programs.
@@ -57,10 +61,12 @@ type Report struct {
 	// Drift is what was another at the workload's end.
 	Drift []probes.Drift `json:"drift,omitempty"`
 	// ConfirmedBy names the optional hooks that spoke of the workload's exec.
-	ConfirmedBy []string         `json:"confirmed_by,omitempty"`
-	Findings    int              `json:"findings"`
-	Lost        uint64           `json:"lost"`
-	Config      *request.Request `json:"config"`
+	ConfirmedBy []string `json:"confirmed_by,omitempty"`
+	// Plan is what the launch consisted of, if that was asked for.
+	Plan     []checkpoint.PlannedStep `json:"plan,omitempty"`
+	Findings int                      `json:"findings"`
+	Lost     uint64                   `json:"lost"`
+	Config   *request.Request         `json:"config"`
 }
 
 // SnapshotReport is a [Snapshot] in a report. An ip_is_entry of null means that
@@ -92,7 +98,7 @@ func NewReport(res *Result, m Meta) *Report {
 		Kernel: m.Kernel, Engine: m.Engine, Seed: m.Seed, Index: m.Index, Workload: m.Workload, Executions: m.Executions,
 		Snapshots: make([]SnapshotReport, len(res.snaps)), Checks: make([]CheckReport, len(res.Checks)),
 		Findings: res.Findings, Lost: res.Lost, Answers: res.Answers, Drift: res.Drift(),
-		ConfirmedBy: res.ConfirmedBy,
+		ConfirmedBy: res.ConfirmedBy, Plan: m.Plan,
 	}
 	if res.exp != nil {
 		r.Config = res.exp.Request()

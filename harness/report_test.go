@@ -10,6 +10,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/holdshort/holdshort/checkpoint"
 	"github.com/holdshort/holdshort/harness/internal/sample"
 	"github.com/holdshort/holdshort/harness/oracle"
 	"github.com/holdshort/holdshort/probes/posture"
@@ -61,7 +62,10 @@ func reports(t *testing.T) map[string]*Report {
 	root := oracle.Expect(parse(t, `{"ociVersion":"1.3.0","process":{"args":["/bin/true"],"cwd":"","user":{"uid":0,"gid":0},
 		"capabilities":{"bounding":["CAP_KILL","CAP_CHOWN"],"permitted":["CAP_KILL"]}},"holdshort":{"pdeathsig":"KILL"}}`),
 		sample.Caller(), features).With(facts())
+	planned := meta
+	planned.Plan = plan()
 	return map[string]*Report{
+		"planned":     NewReport(good, planned),
 		"constrained": NewReport(good, meta),
 		"violated":    NewReport(Judge(e, snaps, nil, 0), meta),
 		"unknown":     NewReport(Judge(e, seen(blind), nil, 0), meta),
@@ -69,6 +73,18 @@ func reports(t *testing.T) map[string]*Report {
 		"refused":     NewReport(Refuse(e, "seccomp", "checkpoint: seccomp in child: permission denied (EACCES): needs no_new_privs"), meta),
 		"notes":       NewReport(Judge(root, seen(root.Sample()), nil, 0), meta),
 	}
+}
+
+// plan has a long row of alike steps.
+func plan() []checkpoint.PlannedStep {
+	list := []checkpoint.PlannedStep{
+		{By: checkpoint.ByAgent, Stage: checkpoint.StageClone, Index: -1, Object: "net", Calls: []string{"clone3"}},
+		{By: checkpoint.ByHost, Stage: checkpoint.StageNetwork, Index: -1, Object: "eth0"},
+	}
+	for i, c := range []string{"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_KILL", "CAP_SETUID"} {
+		list = append(list, checkpoint.PlannedStep{By: checkpoint.ByChild, Stage: checkpoint.StageBounding, Index: i, Object: c, Calls: []string{"prctl"}})
+	}
+	return append(list, checkpoint.PlannedStep{By: checkpoint.ByChild, Stage: checkpoint.StageExec, Index: -1, Object: "/bin/true", Calls: []string{"execve"}})
 }
 
 func TestReport_Text(t *testing.T) {

@@ -37,6 +37,9 @@ type RunnerOptions struct {
 	// them: see [probes.Options].Confirm. What they say must agree with the
 	// snapshots, or the verdict is unknown, with the cause [Contradiction].
 	Confirm bool
+	// Plan puts into each case, and so into its report, what the launch
+	// consisted of, step by step.
+	Plan bool
 	// Probes are the observer's settings; nil is a good choice.
 	Probes *probes.Options
 }
@@ -53,6 +56,7 @@ type Runner struct {
 	proc     *procfs.Reader // nil unless workloads are frozen
 	drift    bool
 	confirm  bool
+	plan     bool
 
 	// ProbesErr says why there is no observer; every verdict is then unknown.
 	ProbesErr error
@@ -82,7 +86,7 @@ func NewRunner(ctx context.Context, opts *RunnerOptions) (*Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Runner{launcher: l, machine: m, drift: opts.Drift, confirm: opts.Confirm}
+	r := &Runner{launcher: l, machine: m, drift: opts.Drift, confirm: opts.Confirm, plan: opts.Plan}
 	if opts.Unobserved {
 		r.ProbesErr = errors.New("observation was not asked for")
 		return r, nil
@@ -267,6 +271,9 @@ func (l *launch) run(ctx context.Context) (*Case, error) {
 	}
 	if w == nil {
 		return l.refused(err)
+	}
+	if l.r.plan {
+		l.meta.Plan = w.Steps()
 	}
 	stop := context.AfterFunc(ctx, func() { _ = w.Kill() })
 	defer stop()

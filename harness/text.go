@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/moby/sys/capability"
 
+	"github.com/holdshort/holdshort/checkpoint"
 	"github.com/holdshort/holdshort/harness/oracle"
 	"github.com/holdshort/holdshort/harness/witness"
 	"github.com/holdshort/holdshort/probes/posture"
@@ -42,6 +44,7 @@ func (r *Report) Text(w io.Writer, s Style) error {
 	p.drift(r)
 	p.confirmed(r)
 	p.notes(r)
+	p.plan(r)
 	p.held(r)
 	p.tail(r)
 	_, err := io.WriteString(w, p.b.String())
@@ -79,6 +82,36 @@ func (p *printer) head(r *Report) {
 	for _, why := range r.Reasons {
 		p.wrap(why, 2)
 	}
+}
+
+// plan lists the steps of the launch, each on one line; of a long row of alike
+// ones, such as all capabilities that are dropped, the first and the last.
+func (p *printer) plan(r *Report) {
+	if len(r.Plan) == 0 {
+		return
+	}
+	p.b.WriteString(p.paint("1", "launched by") + "\n")
+	for i := 0; i < len(r.Plan); {
+		n := alike(r.Plan[i:])
+		if n <= 3 || p.style.Verbose {
+			p.line("  " + r.Plan[i].String())
+			i++
+			continue
+		}
+		p.line("  " + r.Plan[i].String())
+		p.line(fmt.Sprintf("  …      %d more", n-2))
+		i += n - 1
+	}
+}
+
+// alike counts the steps that begin the list and differ only in what they act
+// on.
+func alike(list []checkpoint.PlannedStep) int {
+	n := 1
+	for n < len(list) && list[n].Index >= 0 && list[n].Stage == list[0].Stage && list[n].By == list[0].By && slices.Equal(list[n].Calls, list[0].Calls) {
+		n++
+	}
+	return n
 }
 
 func (p *printer) section(title, color string, checks []CheckReport, match func(*CheckReport) bool) {

@@ -30,7 +30,7 @@ type Open func(ctx context.Context) (Engine, error)
 
 // Native is this project's own launcher.
 func Native(ctx context.Context) (Engine, error) {
-	r, err := harness.NewRunner(ctx, nil)
+	r, err := harness.NewRunner(ctx, &harness.RunnerOptions{Plan: true})
 	if err != nil {
 		return nil, err
 	}

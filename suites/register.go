@@ -85,7 +85,8 @@ func (s *subject) took(req *request.Request, c *harness.Case, err error) *harnes
 }
 
 // explain attaches what a reader of a failure needs: the request, the report,
-// and the command that repeats it.
+// which has the steps of the launch where the engine tells them, and the command
+// that repeats it.
 func (s *subject) explain(ctx g.SpecContext) {
 	if !ctx.SpecReport().Failed() || s.last == nil {
 		return

@@ -33,6 +33,7 @@ type runCmd struct {
 	NoVerify bool          `help:"Launch without probes; the verdict is then unknown."`
 	Confirm  bool          `help:"Open further hooks of the kernel, where it has them, that must agree with the snapshots (see doctor)."`
 	Drift    bool          `help:"Listen to who changes the workload while it runs; what others change is a finding."`
+	Plan     bool          `help:"Report every step of the launch, from clone3 to execve."`
 	Witness  bool          `help:"Launch our witness in place of a program: it tries from inside what it can and cannot do."`
 	Quiet    bool          `short:"q" help:"No report for people."`
 	Report   string        `help:"Write the report as JSON to a file." placeholder:"FILE" type:"path"`
@@ -74,7 +75,7 @@ func (c *runCmd) Run(ctx context.Context, s *streams) error {
 		return usage(err)
 	}
 	defer done()
-	r, err := harness.NewRunner(context.WithoutCancel(ctx), &harness.RunnerOptions{Unobserved: c.NoVerify, Freeze: c.Freeze, Drift: c.Drift, Confirm: c.Confirm})
+	r, err := harness.NewRunner(context.WithoutCancel(ctx), &harness.RunnerOptions{Unobserved: c.NoVerify, Freeze: c.Freeze, Drift: c.Drift, Confirm: c.Confirm, Plan: c.Plan})
 	if err != nil {
 		return err
 	}

@@ -64,8 +64,8 @@ func (e leaky) Run(ctx context.Context, req *request.Request) (*harness.Case, er
 }
 
 // specs runs the suites against a launcher in a process of their own, and
-// returns how each spec ended.
-func specs(t *testing.T, launcher, filter string) map[string]types.SpecState {
+// returns the report of each spec.
+func specs(t *testing.T, launcher, filter string) map[string]types.SpecReport {
 	t.Helper()
 	if what != "" {
 		t.Skip("needs to be the outer process")
@@ -88,27 +88,45 @@ func specs(t *testing.T, launcher, filter string) map[string]types.SpecState {
 	if err := json.Unmarshal(b, &reports); err != nil {
 		t.Fatal(err)
 	}
-	states := map[string]types.SpecState{}
+	byName := map[string]types.SpecReport{}
 	for _, r := range reports {
 		for _, s := range r.SpecReports {
 			if s.LeafNodeType == types.NodeTypeIt {
-				states[s.LeafNodeText] = s.State
+				byName[s.LeafNodeText] = s
 			}
 		}
 	}
-	return states
+	return byName
+}
+
+// explained fails if the failed spec leaves a reader without the request, the
+// steps of the launch, the findings, and the command that repeats it.
+func explained(t *testing.T, spec *types.SpecReport) {
+	t.Helper()
+	entries := map[string]string{}
+	for _, e := range spec.ReportEntries {
+		entries[e.Name] = e.StringRepresentation()
+	}
+	for name, what := range map[string]string{
+		"request": `"ociVersion"`, "report": "  child  execve", "repeat with": "holdshort run --config ",
+	} {
+		if !strings.Contains(entries[name], what) {
+			t.Errorf("%s: the entry %q has no %q: %q", spec.LeafNodeText, name, what, entries[name])
+		}
+	}
 }
 
 // A launcher that does nothing fails every spec of a constraint.
 func TestSuites_FailALauncherThatDoesNothing(t *testing.T) {
 	failed := 0
-	for name, state := range specs(t, "idle", "area:constraints") {
+	for name, spec := range specs(t, "idle", "area:constraints") {
 		switch {
-		case !strings.HasPrefix(name, "holds: "), state.Is(types.SpecStateSkipped):
-		case !state.Is(types.SpecStateFailed):
-			t.Errorf("%s: %s", name, state)
+		case !strings.HasPrefix(name, "holds: "), spec.State.Is(types.SpecStateSkipped):
+		case !spec.State.Is(types.SpecStateFailed):
+			t.Errorf("%s: %s", name, spec.State)
 		default:
 			failed++
+			explained(t, &spec)
 		}
 	}
 	if failed < 25 {
@@ -118,9 +136,9 @@ func TestSuites_FailALauncherThatDoesNothing(t *testing.T) {
 
 // So does one that leaves something behind.
 func TestSuites_FailALauncherThatLeaks(t *testing.T) {
-	for name, state := range specs(t, "leaky", "area:constraints && ns:time") {
-		if state.Is(types.SpecStatePassed) {
-			t.Errorf("%s: %s", name, state)
+	for name, spec := range specs(t, "leaky", "area:constraints && ns:time") {
+		if spec.State.Is(types.SpecStatePassed) {
+			t.Errorf("%s: %s", name, spec.State)
 		}
 	}
 }
