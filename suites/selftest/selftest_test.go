@@ -75,7 +75,7 @@ func specs(t *testing.T, launcher, filter string) map[string]types.SpecReport {
 	}
 	file := filepath.Join(t.TempDir(), "report.json")
 	cmd := exec.Command("/proc/self/exe", "-test.run", "^TestSuites$", "-ginkgo.label-filter", filter, "-ginkgo.json-report", file)
-	cmd.Env = append(os.Environ(), "HOLDSHORT_SELFTEST="+launcher)
+	cmd.Env = append(os.Environ(), "HOLDSHORT_SELFTEST="+launcher, "TMPDIR="+t.TempDir()) // the requests of failed specs
 	out, err := cmd.CombinedOutput()
 	if err == nil {
 		t.Errorf("the suites are content with a launcher that is %s:\n%s", launcher, out)
