@@ -278,8 +278,9 @@ func Constants(program []byte) []uint32 {
 	var out []uint32
 	for pc := 0; (pc+1)*insnSize <= len(program); pc++ {
 		i := decode(program[pc*insnSize:])
-		switch class := i.op & 7; {
-		case i.op == loadImm64 || (class == classJMP || class == classJMP32) && i.op&8 == 0:
+		switch class, op := i.op&7, i.op&0xf0; {
+		case i.op == loadImm64:
+		case (class == classJMP || class == classJMP32) && i.op&8 == 0 && op != 0x00 && op != 0x80 && op != 0x90: // no call, no exit
 		default:
 			continue
 		}
