@@ -59,7 +59,7 @@ func (d *Document) single(s *Set, f *finder, code *worst, unjudged map[string]in
 
 // of1 adds a finding of one case, of which nothing is known to matter.
 func (f *finder) of1(r *harness.Report, key, why string) {
-	x := f.get(campaign.Finding, [2]string{}, key, r.Engine, nil)
+	x := f.get(campaign.Finding, origin{}, key, r.Engine, nil)
 	x.Cases++
 	if x.Request == nil {
 		x.Request = r.Config

@@ -95,21 +95,21 @@ type finder struct {
 func (f *finder) campaign(c *Campaign, o *campaign.Outcome) {
 	small := o.Findings()
 	for _, m := range small {
-		x := f.get(campaign.Finding, origin(m), m.Key, c.Engine, m.Values)
+		x := f.get(campaign.Finding, origin{m.Oracle, m.Negative}, m.Key, c.Engine, m.Values)
 		x.Small = true
 		if x.Executions == 0 {
 			x.Executions = m.Executions
 		}
-		f.see(x, c, m.Index, m.Key, m.Request)
+		f.see(x, c, m.Index, placeOf(m.Oracle, m.Key), m.Request)
 	}
 	for _, class := range []campaign.Class{campaign.Finding, campaign.Flaky} {
 		for _, i := range o.Incidents(class) {
 			var x *Finding
 			if m := explained(small, i); m != nil && class == campaign.Finding {
-				x = f.get(class, origin(m), m.Key, c.Engine, m.Values)
+				x = f.get(class, origin{m.Oracle, m.Negative}, m.Key, c.Engine, m.Values)
 			} else {
 				// What was not made small has no settings that are known to matter: one for each key.
-				x = f.get(class, originOf(i), i.Key, c.Engine, nil)
+				x = f.get(class, origin{i.Oracle, i.Negative}, i.Key, c.Engine, nil)
 				if x.Values == nil || len(i.Values) < len(x.Values) {
 					x.Values = i.Values
 				}
@@ -118,17 +118,17 @@ func (f *finder) campaign(c *Campaign, o *campaign.Outcome) {
 				x.Hits, x.Runs = i.Hits, i.Runs
 			}
 			x.Cases++
-			f.see(x, c, i.Index, "", nil)
+			f.see(x, c, i.Index, i.Oracle, nil)
 		}
 	}
 }
 
 // get is the finding with a fingerprint; values are nil if they are not known to matter.
-func (f *finder) get(class campaign.Class, from [2]string, key, engine string, values map[string]string) *Finding {
-	print := fingerprint(from[0], from[1], key, engine, values)
+func (f *finder) get(class campaign.Class, from origin, key, engine string, values map[string]string) *Finding {
+	print := fingerprint(from.oracle, from.negative, key, engine, values)
 	x := f.of[string(class)+print]
 	if x == nil {
-		x = &Finding{Fingerprint: print, Class: class, Key: key, Oracle: from[0], Negative: from[1], Values: values}
+		x = &Finding{Fingerprint: print, Class: class, Key: key, Oracle: from.oracle, Negative: from.negative, Values: values}
 		x.Field, x.Outcome = split(key)
 		f.of[string(class)+print] = x
 	}
@@ -141,7 +141,7 @@ func (f *finder) see(x *Finding, c *Campaign, index uint64, key string, r *reque
 	if !slices.Contains(x.Seen, s) {
 		x.Seen = append(x.Seen, s)
 	}
-	if x.Place != nil || x.Small && key == "" {
+	if x.Place != nil || x.Small && r == nil {
 		return
 	}
 	// The first case's, in the order of campaigns, whatever file it is in.

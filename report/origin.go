@@ -2,15 +2,14 @@ package report
 
 import "github.com/holdshort/holdshort/fuzz/campaign"
 
-// origin is what saw a finding: an oracle, and what was wrong with the request.
-func origin(m *campaign.Minimal) [2]string { return [2]string{} }
-
-func originOf(i *campaign.Incident) [2]string { return [2]string{} }
+// origin is what saw a finding: an oracle, empty for the expectation, and what
+// was wrong with the request, if it had to be refused.
+type origin struct{ oracle, negative string }
 
 // explained finds the small finding that a case belongs to, or nil.
 func explained(small []*campaign.Minimal, i *campaign.Incident) *campaign.Minimal {
 	for _, m := range small {
-		if m.Key != i.Key || origin(m) != originOf(i) {
+		if m.Key != i.Key || m.Oracle != i.Oracle || m.Negative != i.Negative {
 			continue
 		}
 		all := true

@@ -53,7 +53,9 @@ type Place struct {
 	Line int    `json:"line"`
 }
 
-func (p Place) compare(q Place) int { return cmp.Or(cmp.Compare(p.File, q.File), cmp.Compare(p.Line, q.Line)) }
+func (p Place) compare(q Place) int {
+	return cmp.Or(cmp.Compare(p.File, q.File), cmp.Compare(p.Line, q.Line))
+}
 
 // ReadFile adds a file; "-" is standard input. The error is that of opening or
 // reading: what is wrong in the file is a [Problem].
@@ -189,10 +191,10 @@ func (s *Set) result(name string, n int, b []byte) error {
 	s.count++
 	s.ids[l.Campaign] = true
 	if m := l.Minimal; m != nil {
-		s.place(placeKey(l.Campaign, m.Index, m.Key), Place{name, n})
+		s.place(placeKey(l.Campaign, m.Index, placeOf(m.Oracle, m.Key)), Place{name, n})
 	}
 	if i := l.Incident; i != nil {
-		s.place(placeKey(l.Campaign, i.Index, ""), Place{name, n})
+		s.place(placeKey(l.Campaign, i.Index, i.Oracle), Place{name, n})
 	}
 	return nil
 }
@@ -208,7 +210,10 @@ func says(l *campaign.Line) bool {
 	return false
 }
 
-// placeKey names a finding that was made small or, without a key, a case.
+// placeOf distinguishes a finding that was made small from its case.
+func placeOf(oracle, key string) string { return oracle + "\x00" + key }
+
+// placeKey names an incident of an oracle or, with [placeOf], one made small.
 func placeKey(campaign string, index uint64, key string) string {
 	return fmt.Sprintf("%s %d %s", campaign, index, key)
 }

@@ -26,6 +26,7 @@ type cli struct {
 	Fuzz       fuzzCmd       `cmd:"" help:"Launch random requests, verify each, and make findings small."`
 	Shrink     shrinkCmd     `cmd:"" help:"Make findings of fuzz small."`
 	Replay     replayCmd     `cmd:"" help:"Launch findings of fuzz again, or write an OCI bundle of one."`
+	Report     reportCmd     `cmd:"" help:"Merge results, and write them for people, CI and code scanning."`
 	Matrix     matrixCmd     `cmd:"" help:"Run the tests of a Go module on several kernels, and compare."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for bash, zsh or fish."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`

@@ -1,0 +1,99 @@
+package report
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/holdshort/holdshort/fuzz"
+	"github.com/holdshort/holdshort/fuzz/campaign"
+	"github.com/holdshort/holdshort/harness/request"
+)
+
+// sabotage launches another request than the case's: no umask, no securebits
+// together with ambient capabilities, another nice value, an environment that
+// is not the asked one.
+func sabotage(t *testing.T, md *fuzz.Model) func(fuzz.Assignment, *request.Request) *request.Request {
+	t.Helper()
+	return func(a fuzz.Assignment, asked *request.Request) *request.Request {
+		words := md.Words(a)
+		on := func(name string) bool { return words[name] != "" }
+		b, err := json.Marshal(asked)
+		if err != nil {
+			t.Error(err)
+			return nil
+		}
+		r, err := request.Parse(b, true)
+		if err != nil {
+			t.Error(err)
+			return nil
+		}
+		r.Dir = asked.Dir
+		p := r.Spec.Process
+		changed := false
+		if on("umask") {
+			p.User.Umask, changed = nil, true
+		}
+		if on("no new privileges") && on("session") {
+			p.NoNewPrivileges, changed = false, true
+		}
+		if on("env") && on("nice") && on("umask") {
+			p.Env, changed = append(p.Env, "PLANTED=1"), true
+		}
+		if !changed {
+			return nil
+		}
+		return r
+	}
+}
+
+// TestPageOfARealCampaign runs a campaign with planted faults and makes every
+// kind of report of it. HOLDSHORT_REPORT_DIR keeps them.
+func TestPageOfARealCampaign(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: probes and namespaces")
+	}
+	b, err := campaign.Open(context.Background(), "", false)
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skip("needs eBPF: " + err.Error())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	b.Sabotage = sabotage(t, b.Model)
+	var out bytes.Buffer
+	c := &campaign.Campaign{
+		Info:  campaign.Info{Model: b.Model.Hash(), Seed: 11, Strength: 2, Kernel: b.Kernel, Engine: "native"},
+		Model: b.Model, N: 200, Parallel: 4, Launch: b.Launch, Dir: b.Dir, Out: &out,
+	}
+	if _, err = c.Run(t.Context()); err == nil {
+		err = c.Shrink(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s Set
+	if err := s.Read("results.jsonl", &out); err != nil {
+		t.Fatal(err)
+	}
+	d := s.Document()
+	if len(d.Problems) > 0 || d.Verdict != Found || d.Findings == 0 || d.Campaigns[0].Coverage.Pairs == 0 {
+		t.Errorf("%s: %s; problems %v", d.Verdict, d.Summary(), d.Problems)
+	}
+	dir := os.Getenv("HOLDSHORT_REPORT_DIR")
+	if dir == "" {
+		return
+	}
+	var lines bytes.Buffer
+	if err := s.WriteLines(&lines); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "results.jsonl"), lines.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
