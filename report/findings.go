@@ -85,6 +85,10 @@ func fingerprint(oracle, negative, key, engine string, values map[string]string)
 	return hex.EncodeToString(sum[:16])
 }
 
+// origin is what saw a finding: an oracle, empty for the expectation, and what
+// was wrong with the request, if it had to be refused.
+type origin struct{ oracle, negative string }
+
 // finder collects findings.
 type finder struct {
 	set *Set
@@ -93,19 +97,19 @@ type finder struct {
 
 // campaign adds the findings of one.
 func (f *finder) campaign(c *Campaign, o *campaign.Outcome) {
-	small := o.Findings()
-	for _, m := range small {
+	for _, m := range o.Findings() {
 		x := f.get(campaign.Finding, origin{m.Oracle, m.Negative}, m.Key, c.Engine, m.Values)
 		x.Small = true
 		if x.Executions == 0 {
 			x.Executions = m.Executions
 		}
-		f.see(x, c, m.Index, placeOf(m.Oracle, m.Key), m.Request)
+		f.see(x, c, m.Index, placeOf(m.Oracle, m.Key), true, m.Request)
 	}
 	for _, class := range []campaign.Class{campaign.Finding, campaign.Flaky} {
-		for _, i := range o.Incidents(class) {
+		list, by := o.Explained(class)
+		for n, i := range list {
 			var x *Finding
-			if m := explained(small, i); m != nil && class == campaign.Finding {
+			if m := by[n]; m != nil && class == campaign.Finding {
 				x = f.get(class, origin{m.Oracle, m.Negative}, m.Key, c.Engine, m.Values)
 			} else {
 				// What was not made small has no settings that are known to matter: one for each key.
@@ -118,7 +122,7 @@ func (f *finder) campaign(c *Campaign, o *campaign.Outcome) {
 				x.Hits, x.Runs = i.Hits, i.Runs
 			}
 			x.Cases++
-			f.see(x, c, i.Index, i.Oracle, nil)
+			f.see(x, c, i.Index, i.Oracle, false, nil)
 		}
 	}
 }
@@ -136,20 +140,22 @@ func (f *finder) get(class campaign.Class, from origin, key, engine string, valu
 }
 
 // see adds a case.
-func (f *finder) see(x *Finding, c *Campaign, index uint64, key string, r *request.Request) {
+func (f *finder) see(x *Finding, c *Campaign, index uint64, key string, small bool, r *request.Request) {
 	s := Sighting{c.ID, c.Kernel, c.Engine, c.Seed, index}
 	if !slices.Contains(x.Seen, s) {
 		x.Seen = append(x.Seen, s)
 	}
-	if x.Place != nil || x.Small && r == nil {
+	if x.Place != nil || x.Small != small {
 		return
 	}
 	// The first case's, in the order of campaigns, whatever file it is in.
 	if p, known := f.set.places[placeKey(c.ID, index, key)]; known {
 		x.Place, x.Request = &p, r
-		x.Repeat = "holdshort shrink " + quote(p.File)
-		if x.Small {
+		switch {
+		case x.Small:
 			x.Repeat = fmt.Sprintf("holdshort replay %s --case %d", quote(p.File), index)
+		case x.Class == campaign.Finding:
+			x.Repeat = "holdshort shrink " + quote(p.File)
 		}
 	}
 }

@@ -98,7 +98,7 @@ func (d *Document) HTML(w io.Writer) error {
 	if err := pageTemplate().Execute(&b, p); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
-	_, err := b.WriteTo(w)
+	_, err := w.Write(bytes.Map(visible, b.Bytes()))
 	return err
 }
 

@@ -120,11 +120,12 @@ func (d *Document) junitCampaigns() *junitSuite {
 	for _, g := range d.Groups {
 		for _, f := range g.Findings {
 			x := &junitCase{Class: "fuzz." + f.Field, Name: f.Title() + " [" + f.Fingerprint[:8] + "]"}
-			text := f.Settings() + "\n" + f.Repeat
+			var text strings.Builder
+			text.WriteString(f.Settings() + "\n" + f.Repeat)
 			for _, at := range f.Seen {
-				text += fmt.Sprintf("\n%s, %s, seed %d, case %d", engineName(at.Engine), kernelName(at.Kernel), at.Seed, at.Index)
+				fmt.Fprintf(&text, "\n%s, %s, seed %d, case %d", engineName(at.Engine), kernelName(at.Kernel), at.Seed, at.Index)
 			}
-			x.Failure = &junitResult{Message: f.Key, Type: string(f.Class), Text: text}
+			x.Failure = &junitResult{Message: f.Key, Type: string(f.Class), Text: text.String()}
 			if f.Class == campaign.Flaky {
 				x.Failure.Message += fmt.Sprintf(" (flaky: seen %d of %d times)", f.Hits, f.Runs)
 			}

@@ -92,16 +92,16 @@ func (c *Cell) String() string {
 	if c == nil {
 		return "–"
 	}
-	s := fmt.Sprintf("%d ok", c.Good)
+	s := []string{fmt.Sprintf("%d ok", c.Good)}
 	for _, x := range []struct {
 		n    int
 		what string
 	}{{c.Bad, "bad"}, {c.Flaky, "flaky"}, {c.NotJudged, "not judged"}} {
 		if x.n > 0 {
-			s += fmt.Sprintf(", %d %s", x.n, x.what)
+			s = append(s, fmt.Sprintf("%d %s", x.n, x.what))
 		}
 	}
-	return s
+	return strings.Join(s, ", ")
 }
 
 // code is text in which nothing is markup, inside a table too.

@@ -201,9 +201,8 @@ func (s *Set) result(name string, n int, b []byte) error {
 
 // says reports whether a line has anything but its campaign.
 func says(l *campaign.Line) bool {
-	v := reflect.ValueOf(*l)
-	for i := range v.NumField() {
-		if f := v.Field(i); f.Kind() == reflect.Pointer && !f.IsNil() {
+	for _, f := range reflect.ValueOf(*l).Fields() {
+		if f.Kind() == reflect.Pointer && !f.IsNil() {
 			return true
 		}
 	}

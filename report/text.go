@@ -66,8 +66,12 @@ func (c *Coverage) String() string {
 	case c.Why != "":
 		return "coverage is not known: " + plain(c.Why)
 	}
-	return fmt.Sprintf("%s of %d pairs, %s of %d triples of %d parameters; %s", percent(c.Pairs, c.AllPairs), c.AllPairs,
-		percent(c.Triples, c.AllTriples), c.AllTriples, c.Parameters, count(c.States, "state"))
+	s := fmt.Sprintf("%s of %d pairs, %s of %d triples of %d parameters", percent(c.Pairs, c.AllPairs), c.AllPairs,
+		percent(c.Triples, c.AllTriples), c.AllTriples, c.Parameters)
+	if c.States > 0 {
+		s += "; " + count(c.States, "state")
+	}
+	return s
 }
 
 // percent is rounded down: only all of them are 100 %.
@@ -118,9 +122,21 @@ func goodness(good bool) string {
 // plain leaves nothing in a text that a terminal could act upon.
 func plain(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' || r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' {
-			return '\ufffd'
+		if r == '\n' || r == '\t' {
+			return ' '
 		}
-		return r
+		return visible(r)
 	}, s)
+}
+
+// visible is the rune, unless it would be seen by what it does to others: control
+// characters, and those that turn the direction of writing around.
+func visible(r rune) rune {
+	switch {
+	case r == '\n' || r == '\t':
+		return r
+	case r < ' ', r >= 0x7f && r < 0xa0, r == 0x2028, r == 0x2029, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
+		return 0xfffd
+	}
+	return r
 }

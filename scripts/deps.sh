@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs what a kind of work needs and is missing: deps.sh [build|generate|test|bench|lint|vm|all]...
+# Installs what a kind of work needs and is missing: deps.sh [build|generate|test|bench|lint|vm|report|all]...
 # Debian and Ubuntu with root only; elsewhere it says which packages to install and ends with 3.
 set -euo pipefail
 
-usage='usage: scripts/deps.sh [build|generate|test|bench|lint|vm|all]...'
+usage='usage: scripts/deps.sh [build|generate|test|bench|lint|vm|report|all]...'
 export PATH="$PATH:/usr/sbin:/sbin:/usr/local/go/bin"
 
 # want COMMAND PACKAGE: the package is wanted because of the command it brings.
@@ -55,6 +55,9 @@ want_vm() {
 	want qemu-system-x86_64 qemu-system-x86
 	want dpkg-deb dpkg # unpacks kernels, which apt-get fetches
 }
+want_report() {
+	want chromium chromium # the HTML report is looked at in it
+}
 want_lint() {
 	want shellcheck shellcheck
 }
@@ -62,8 +65,8 @@ want_lint() {
 [ $# -gt 0 ] || set -- build
 for kind in "$@"; do
 	case $kind in
-	build | generate | test | bench | lint | vm) "want_$kind" ;;
-	all) want_test; want_bench; want_lint; want_vm ;;
+	build | generate | test | bench | lint | vm | report) "want_$kind" ;;
+	all) want_test; want_bench; want_lint; want_vm; want_report ;;
 	*) echo "$usage" >&2; exit 64 ;;
 	esac
 done

@@ -311,3 +311,23 @@ func TestExitCodes(t *testing.T) {
 		}
 	}
 }
+
+// TestExplainsItself: a case that was made small to smaller values than it has
+// is not one that was not made small.
+func TestExplainsItself(t *testing.T) {
+	r := &Results{}
+	for _, l := range []*Line{
+		{Incident: &Incident{Index: 1, Class: Finding, Key: "k", Values: map[string]string{"p": "big", "q": "on"}}},
+		{Incident: &Incident{Index: 2, Class: Finding, Key: "k", Values: map[string]string{"p": "big"}}},
+		{Minimal: &Minimal{Index: 1, Key: "k", Values: map[string]string{"p": "small"}}},
+	} {
+		l.Schema, l.Campaign = Schema, Info{}.ID()
+		if err := r.Add(l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, by := r.Of(Info{}).Explained(Finding)
+	if len(list) != 2 || by[0] == nil || by[1] != nil {
+		t.Errorf("explained: %v", by)
+	}
+}

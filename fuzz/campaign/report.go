@@ -60,7 +60,7 @@ func (o *Outcome) Text(w io.Writer) error {
 		fmt.Fprintf(&b, "finding: %s\n  case %d, made small in %d executions: %s\n", m.Key, m.Index, m.Executions, Words(m.Values))
 	}
 	for _, i := range o.Incidents(Finding) {
-		if explains(findings, i.Oracle, i.Key, i.Values) == nil {
+		if o.explain(findings, i) == nil {
 			fmt.Fprintf(&b, "finding: %s\n  case %d, not made small: %s\n", i.Key, i.Index, Words(i.Values))
 		}
 	}

@@ -440,6 +440,25 @@ func explains(list []*Minimal, oracle, key string, values map[string]string) *Mi
 }
 
 // Explain is the minimal finding that a case belongs to, or nil.
-func (o *Outcome) Explain(i *Incident) *Minimal {
-	return explains(o.Findings(), i.Oracle, i.Key, i.Values)
+func (o *Outcome) Explain(i *Incident) *Minimal { return o.explain(o.Findings(), i) }
+
+// explain looks among findings. What a case was itself made small to may have
+// smaller values than the case has.
+func (o *Outcome) explain(findings []*Minimal, i *Incident) *Minimal {
+	m := explains(findings, i.Oracle, i.Key, i.Values)
+	if own := o.minimal[order(i.Index, i.Oracle, i.Key)]; m == nil && own != nil {
+		m = explains(findings, own.Oracle, own.Key, own.Values)
+	}
+	return m
+}
+
+// Explained is [Outcome.Explain] of every incident of a class, for the cost of
+// one: the incidents, and what each belongs to.
+func (o *Outcome) Explained(c Class) (list []*Incident, by []*Minimal) {
+	findings := o.Findings()
+	list = o.Incidents(c)
+	for _, i := range list {
+		by = append(by, o.explain(findings, i))
+	}
+	return list, by
 }
