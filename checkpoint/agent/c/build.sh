@@ -8,5 +8,5 @@ flags="-std=gnu11 -O2 -Wall -Wextra -Werror -Wno-unused-parameter -ffreestanding
  -Wl,--build-id=none -Wl,-z,norelro -Wl,-z,noseparate-code -Wl,--no-rosegment -Wl,--gc-sections -Wl,-s"
 for arch in amd64:x86_64 arm64:aarch64; do
 	# shellcheck disable=SC2086 # flags are words
-	${CLANG:-clang} --target="${arch#*:}-linux-gnu" $flags -o "../agent_linux_${arch%%:*}.elf" agent.c child.c init.c
+	${CLANG:-clang} --target="${arch#*:}-linux-gnu" $flags -o "../agent_linux_${arch%%:*}.elf" agent.c spawn.c reap.c report.c child.c init.c
 done

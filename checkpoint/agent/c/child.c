@@ -104,7 +104,6 @@ static s64 wait_host(struct launch *l, struct op *o)
 	return 0;
 }
 
-/* do_op runs one operation; it answers as a system call does. */
 /*
  * make_way moves our end of the exec pipe if a descriptor is about to take its
  * number: it would close before execve does that, and the agent would never
@@ -119,6 +118,7 @@ static void make_way(struct launch *l, s32 number)
 		l->exec_fd = (s32)fd;
 }
 
+/* do_op runs one operation; it answers as a system call does. */
 static s64 do_op(struct launch *l, struct self *me, struct op *o, u64 *r)
 {
 	u64 a[6];
