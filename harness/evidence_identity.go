@@ -1,11 +1,9 @@
 package harness
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 
@@ -13,11 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Reasons for which the parked workload shows nothing.
-var (
-	errLabelLater = errors.New("the label changes at execve, so only a workload that is held after it shows it (freeze mode)")
-	errInsideOnly = errors.New("the kernel tells nobody but the workload itself, or not even that")
-)
+// errInsideOnly is why neither the parked nor the frozen workload shows
+// something.
+var errInsideOnly = errors.New("the kernel tells nobody but the workload itself, or not even that")
 
 // keyring asks the kernel about the parked workload's session keyring. That
 // needs the permission to view it, which its user has.
@@ -59,43 +55,4 @@ func (h *held) keyring(want *request.Keyring) (any, bool, string, error) {
 		return got, false, "it has other permissions", nil
 	}
 	return got, true, "", nil
-}
-
-// lsmFields are the fields of a request that [seeLabel] answers for.
-var lsmFields = []string{"process.apparmorProfile", "process.selinuxLabel"}
-
-func (h *held) label(field, want string) (any, bool, string, error) {
-	if !h.frozen {
-		return nil, false, "", errLabelLater
-	}
-	got, holds, err := seeLabel(h.pid, field, want)
-	return got, holds, "", err
-}
-
-// seeLabel reads the label of a task that has passed execve and is held: pid
-// must not be able to end meanwhile. field is one of lsmFields. An error means
-// that nothing can be told, as where the module is not active.
-func seeLabel(pid int, field, want string) (got string, holds bool, err error) {
-	file := "/proc/" + strconv.Itoa(pid) + "/attr/apparmor/current"
-	if field == "process.selinuxLabel" {
-		if _, err := os.Stat("/sys/fs/selinux"); err != nil {
-			return "", false, fmt.Errorf("SELinux is not active: %w", err)
-		}
-		file = "/proc/" + strconv.Itoa(pid) + "/attr/current"
-	}
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return "", false, fmt.Errorf("read the label: %w", err)
-	}
-	got = string(bytes.TrimRight(b, "\x00\n"))
-	profile := got
-	if field == "process.apparmorProfile" {
-		// "profile (enforce)", but "unconfined" alone
-		name, mode, ok := strings.Cut(got, " (")
-		profile = name
-		if ok && mode != "enforce)" && want != "unconfined" {
-			return got, false, nil // complaining only restrains nothing
-		}
-	}
-	return got, profile == want, nil
 }

@@ -464,3 +464,18 @@ func TestFreeze_OfFrozenCgroup(t *testing.T) {
 		t.Errorf("%s is %s", cgroupFreeze, k.Outcome)
 	}
 }
+
+// An execve that fails when the old program is gone kills the workload before
+// it could be held, or seen at all (begin_new_exec, fs/exec.c).
+func TestFrozen_DiesInExecve(t *testing.T) {
+	r := frozenRunner(t, nil)
+	q := request.New("/bin/true")
+	q.Spec.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_AS", Soft: 1 << 16, Hard: 1 << 16}}
+	c, err := r.Run(bg, q, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Verdict != Unknown || c.Launch.State != checkpoint.Signaled {
+		t.Errorf("%s, %s\n%s", c.Verdict, c.Launch.String(), text(c))
+	}
+}

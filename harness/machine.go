@@ -27,7 +27,8 @@ type machine struct {
 	suidDumpable uint32
 	slackPolicy  bool
 	landlock     int
-	cpus         []uint64 // that our cpuset allows; nil if not known
+	labels       oracle.Labels // of the agent
+	cpus         []uint64      // that our cpuset allows; nil if not known
 	host         engine.Host
 	// together maps a version 1 controller to all that are mounted with it.
 	together map[string][]string
@@ -165,7 +166,7 @@ func (m *machine) mountedWith(controller string) []string {
 func (m *machine) features(l *launch) oracle.Features {
 	f := oracle.Features{
 		AllCaps: m.allCaps, SuidDumpable: m.suidDumpable, SlackFollowsPolicy: m.slackPolicy, Program: l.prog,
-		CPUs: m.cpus, CgroupV2: l.cfg.Cgroup.V2 != "", Seccomp: filterJudge{}, LandlockABI: m.landlock,
+		CPUs: m.cpus, CgroupV2: l.cfg.Cgroup.V2 != "", Seccomp: filterJudge{}, LandlockABI: m.landlock, Labels: m.labels,
 	}
 	for c := range l.cfg.Cgroup.V1 {
 		f.CgroupV1 = append(f.CgroupV1, c)

@@ -86,6 +86,7 @@ func NewRunner(ctx context.Context, opts *RunnerOptions) (*Runner, error) {
 	if err != nil {
 		return nil, err
 	}
+	m.labels = labelsOf(l.AgentPID())
 	r := &Runner{launcher: l, machine: m, drift: opts.Drift, confirm: opts.Confirm, plan: opts.Plan}
 	if opts.Unobserved {
 		r.ProbesErr = errors.New("observation was not asked for")
@@ -439,6 +440,9 @@ func (l *launch) snapshots(rec *probes.Record) ([]Snapshot, uint64) {
 
 func insidePID(snaps []Snapshot) int {
 	for _, s := range snaps {
+		if s.Posture == nil { // it was not held where it should have been
+			continue
+		}
 		if n, ok := s.Posture.Process.PIDInside.Get(); ok {
 			return int(n)
 		}

@@ -66,6 +66,9 @@ func (e *Expectation) Compare(f Field, got *posture.Posture) (Outcome, string) {
 			return e.truncated(g)
 		}
 		ok = o.equal(&e.want, got)
+	case isSecure:
+		g, _ := got.Exec.Secure.Get()
+		ok = g || o.equal(&e.want, got)
 	case isAllowed:
 		g, _ := got.Signals.Pending.Get()
 		ok = g&^(e.signals|unblockable) == 0

@@ -310,6 +310,9 @@ func (b *builder) privilege() {
 	switch {
 	case sig != 0 && !b.credsOK:
 		b.puzzle(Pdeathsig, c, source, noCallerIDs)
+	case sig != 0 && b.relabel().confined:
+		put(b, Pdeathsig, &v.Pdeathsig, 0, c, source)
+		b.e.rules[Pdeathsig].note = "execve clears the death signal, as it changes the label"
 	case sig != 0 && (b.result.Changed || b.result.Secure):
 		put(b, Pdeathsig, &v.Pdeathsig, 0, c, source)
 		b.e.rules[Pdeathsig].note = "execve clears the death signal, as it gives the workload privileges; no_new_privs avoids that"
@@ -336,7 +339,7 @@ func (b *builder) personality() {
 		word, class, src, ok = *p, Requested, "holdshort.personality", true
 	}
 	after := word &^ readImpliesExec // for 64-bit programs (SET_PERSONALITY)
-	if b.result.Cleared {
+	if b.result.Cleared || b.relabel().changed {
 		after = word &^ cleared
 	}
 	if !b.credsOK && word&cleared != 0 {

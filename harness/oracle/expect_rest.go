@@ -389,6 +389,9 @@ func (b *builder) exec() {
 	put(b, ExecEnv, &w.Env, b.p.Env, env, "process.env, nothing else")
 	if b.credsOK {
 		put(b, ExecSecure, &w.Secure, b.result.Secure, Implied, "execve")
+		if b.relabel().secure {
+			b.e.rules[ExecSecure].pred = isSecure
+		}
 	} else {
 		b.puzzle(ExecSecure, Implied, "execve", noCallerIDs)
 	}

@@ -27,6 +27,8 @@ type Features struct {
 	LandlockABI int
 	// Program is the file that will be executed.
 	Program Program
+	// Labels are the caller's.
+	Labels Labels
 	// Seccomp judges filters; without it they are unobservable.
 	Seccomp SeccompJudge
 }
@@ -42,7 +44,7 @@ func (a *Features) equal(b *Features) bool {
 	return a.AllCaps == b.AllCaps && a.SuidDumpable == b.SuidDumpable && slices.Equal(a.CPUs, b.CPUs) &&
 		(a.CPUs == nil) == (b.CPUs == nil) &&
 		a.SlackFollowsPolicy == b.SlackFollowsPolicy && a.CgroupV2 == b.CgroupV2 && slices.Equal(a.CgroupV1, b.CgroupV1) &&
-		a.Seccomp == b.Seccomp && a.LandlockABI == b.LandlockABI &&
+		a.Seccomp == b.Seccomp && a.LandlockABI == b.LandlockABI && a.Labels == b.Labels &&
 		x.SetUID == y.SetUID && x.SetGID == y.SetGID && x.HasFileCaps == y.HasFileCaps &&
 		x.FilePermitted == y.FilePermitted && x.FileInheritable == y.FileInheritable && x.FileEffective == y.FileEffective &&
 		x.Unreadable == y.Unreadable && x.Path == y.Path && slices.Equal(x.Interpreter, y.Interpreter)

@@ -56,6 +56,7 @@ const (
 	isShared             // a propagation that is shared, with or without being a slave
 	isSlave              // one that is slave or private
 	isAllowed            // a mask that may be smaller than the wanted one
+	isSecure             // true, or as wanted: a security module decides
 )
 
 // rule is what an expectation says of one field, besides the wanted value.

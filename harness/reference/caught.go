@@ -11,9 +11,15 @@ import (
 //go:embed caught.txt
 var caughtText string
 
+//go:embed caught-guests.txt
+var guestsText string
+
 // Catch is one planted fault that a test saw found.
 type Catch struct {
 	Field, Class, Test string
+	// Kernels are the guests' in which it was seen, oldest first; empty if it
+	// is seen on the machine that the page is made on.
+	Kernels []string
 }
 
 // Caught lists every planted fault that the sabotage tests saw found, as they
@@ -22,7 +28,12 @@ func Caught() []Catch {
 	var out []Catch
 	for l := range strings.SplitSeq(strings.TrimSpace(caughtText), "\n") {
 		if f := strings.Fields(l); len(f) == 3 {
-			out = append(out, Catch{f[0], f[1], f[2]})
+			out = append(out, Catch{Field: f[0], Class: f[1], Test: f[2]})
+		}
+	}
+	for l := range strings.SplitSeq(strings.TrimSpace(guestsText), "\n") {
+		if f := strings.Fields(l); len(f) == 4 {
+			out = append(out, Catch{f[0], f[1], f[2], strings.Split(f[3], ",")})
 		}
 	}
 	return out
@@ -41,20 +52,62 @@ func proves(proof, field string) bool {
 
 // sabotaged says in a few words which faults were caught by these proofs.
 func sabotaged(proofs []string) string {
-	classes, tests := map[string]int{}, map[string]bool{}
+	var here, guests counts
 	for _, c := range Caught() {
 		if slices.ContainsFunc(proofs, func(p string) bool { return proves(p, c.Field) }) {
-			classes[c.Class]++
-			name, _, _ := strings.Cut(c.Test, "/")
-			tests[name] = true
+			if len(c.Kernels) == 0 {
+				here.add(c)
+			} else {
+				guests.add(c)
+			}
 		}
 	}
-	if len(classes) == 0 {
+	text := here.String()
+	if g := guests.String(); g != "" {
+		if text != "" {
+			text += "; "
+		}
+		text += "in guests of " + strings.Join(guests.kernels, ", ") + ": " + g
+	}
+	return text
+}
+
+// counts sums up what was caught.
+type counts struct {
+	classes map[string]int
+	tests   map[string]bool
+	kernels []string
+}
+
+func (n *counts) add(c Catch) {
+	if n.classes == nil {
+		n.classes, n.tests = map[string]int{}, map[string]bool{}
+	}
+	n.classes[c.Class]++
+	name, _, _ := strings.Cut(c.Test, "/")
+	n.tests[name] = true
+	for _, k := range c.Kernels {
+		if i, found := slices.BinarySearchFunc(n.kernels, k, older); !found {
+			n.kernels = slices.Insert(n.kernels, i, k)
+		}
+	}
+}
+
+// older orders series of kernels: 5.10 before 6.1.
+func older(a, b string) int {
+	var x, y [2]int
+	_, _ = fmt.Sscanf(a, "%d.%d", &x[0], &x[1])
+	_, _ = fmt.Sscanf(b, "%d.%d", &y[0], &y[1])
+	return slices.Compare(x[:], y[:])
+}
+
+func (n *counts) String() string {
+	if len(n.classes) == 0 {
 		return ""
 	}
 	var words []string
-	for _, c := range slices.Sorted(maps.Keys(classes)) {
-		words = append(words, fmt.Sprintf("%s %d", c, classes[c]))
+	for _, c := range slices.Sorted(maps.Keys(n.classes)) {
+		words = append(words, fmt.Sprintf("%s %d", c, n.classes[c]))
 	}
-	return strings.Join(words, ", ") + ": " + strings.Join(slices.Sorted(maps.Keys(tests)), ", ")
+	return strings.Join(words, ", ") + ": " + strings.Join(slices.Sorted(maps.Keys(n.tests)), ", ")
 }
