@@ -36,6 +36,10 @@ guest: build ## a short guest: the example module's own tests, and those of the 
 	@scripts/deps.sh vm
 	@scripts/guest.sh $(KERNEL)
 
+guest-constraints: build ## sabotage tests of what this kernel lacks, in guests that have it; KERNELS="6.12 7.2"
+	@scripts/deps.sh vm guests
+	@scripts/guest-constraints.sh $(KERNELS)
+
 bench: ## launch latency and throughput against a C floor, os/exec and container runtimes; ARGS=-short
 	@scripts/bench.sh $(ARGS)
 
@@ -71,4 +75,4 @@ install: build ## copy the binary to $(PREFIX)/bin
 clean: ## remove what was built
 	rm -rf bin coverage.out bench.json matrix.json
 
-.PHONY: help build demo test suites examples race soak bench lint fmt generate docs verify-generated cover check install clean
+.PHONY: help build demo test suites examples race soak guest-constraints bench lint fmt generate docs verify-generated cover check install clean

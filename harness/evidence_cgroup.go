@@ -68,7 +68,7 @@ func belongs(name, file string) bool {
 //   - memory is rounded down to pages, and huge pages to theirs.
 //   - a file for several devices has a line for each, with more keys in it.
 //   - a list of CPUs or nodes may be written in several ways.
-//   - a default stands for what was left out of cpu.max and io.weight.
+//   - a default stands for what was left out of cpu.max, io.weight and io.bfq.weight.
 func sameLimit(file, want, got string) bool {
 	if want == got {
 		return true
@@ -83,7 +83,7 @@ func sameLimit(file, want, got string) bool {
 	if len(w) == 0 {
 		return false
 	}
-	if file == "io.weight" && len(w) == 1 {
+	if (file == "io.weight" || file == "io.bfq.weight") && len(w) == 1 {
 		w = []string{"default", w[0]}
 	}
 	if keyed(w[0]) {

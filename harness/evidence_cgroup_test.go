@@ -32,6 +32,8 @@ func TestSameLimit(t *testing.T) {
 		{"cpuset.cpus.partition", "root", "root", true},
 		{"io.weight", "50", "default 50", true},
 		{"io.weight", "50", "default 100", false},
+		{"io.bfq.weight", "50", "default 50", true},
+		{"io.bfq.weight", "50", "default 60", false},
 		{"io.weight", "8:0 50", "default 100\n8:0 50", true},
 		{"io.weight", "8:0 50", "default 50", false},
 		{"io.max", "8:16 rbps=1048576", "8:0 rbps=1 wbps=max riops=max wiops=max\n8:16 rbps=1048576 wbps=max riops=max wiops=max", true},

@@ -38,6 +38,10 @@ func TestSabotageTuning(t *testing.T) {
 	})})
 	late := []string{"sched."} // a deadline task has no slack, no nice value, …
 	clamp := func(_ *testing.T, q *request.Request) { q.Ext.Uclamp = request.Uclamp{Max: new(500)} }
+	clampBoth := func(_ *testing.T, q *request.Request) { q.Ext.Uclamp = request.Uclamp{Min: new(100), Max: new(500)} }
+	clamped := func(o oracle.Outcome, field string) finds {
+		return finds{"holdshort.uclamp": oracle.Weaker, field: o}
+	}
 	clamps := launches("CONFIG_UCLAMP_TASK", checkpoint.Config{Uclamp: checkpoint.Uclamp{Max: checkpoint.Some(500)}})
 	group := func(_ *testing.T, q *request.Request) { q.Ext.Session, q.Ext.AutogroupNice = true, new(6) }
 	groups := func(*testing.T, *Runner) string {
@@ -70,8 +74,11 @@ func TestSabotageTuning(t *testing.T) {
 		{name: "deadline/another period", need: isDeadline, ask: deadline, tamper: config(func(c *checkpoint.Config) { c.Scheduler.Value.Period-- }), want: weak("process.scheduler.deadline"), also: late},
 		{name: "deadline/another deadline", need: isDeadline, ask: deadline, tamper: config(func(c *checkpoint.Config) { c.Scheduler.Value.Deadline++ }), want: weak("process.scheduler.deadline"), also: late},
 		{name: "deadline/no reclaim", need: isDeadline, ask: deadline, tamper: config(func(c *checkpoint.Config) { c.Scheduler.Value.Reclaim = false }), want: weak("process.scheduler.deadline"), also: late},
-		{name: "uclamp/skipped", need: clamps, ask: clamp, tamper: config(func(c *checkpoint.Config) { c.Uclamp = checkpoint.Uclamp{} }), want: weak("holdshort.uclamp"), also: late},
-		{name: "uclamp/more", need: clamps, ask: clamp, tamper: config(func(c *checkpoint.Config) { c.Uclamp.Max.Value++ }), want: weak("holdshort.uclamp"), also: late},
+		{name: "uclamp/skipped", need: clamps, ask: clamp, tamper: config(func(c *checkpoint.Config) { c.Uclamp = checkpoint.Uclamp{} }), want: clamped(oracle.Ignored, "sched.uclamp_max"), also: late},
+		{name: "uclamp/more", need: clamps, ask: clamp, tamper: config(func(c *checkpoint.Config) { c.Uclamp.Max.Value++ }), want: clamped(oracle.Weaker, "sched.uclamp_max"), also: late},
+		{name: "uclamp/no least", need: clamps, ask: clampBoth, tamper: config(func(c *checkpoint.Config) { c.Uclamp.Min = none[int]() }), want: clamped(oracle.Ignored, "sched.uclamp_min")},
+		{name: "uclamp/another least", need: clamps, ask: clampBoth, tamper: config(func(c *checkpoint.Config) { c.Uclamp.Min.Value-- }), want: clamped(oracle.Stronger, "sched.uclamp_min")},
+		{name: "uclamp/unasked", need: clamps, tamper: config(func(c *checkpoint.Config) { c.Uclamp.Max = checkpoint.Some(500) }), want: finds{"sched.uclamp_max": oracle.Leaked}},
 		{name: "autogroup/skipped", need: groups, ask: group, tamper: config(func(c *checkpoint.Config) { c.AutogroupNice = none[int]() }), want: weak("holdshort.autogroupNice"), also: late},
 		{name: "autogroup/less", need: groups, ask: group, tamper: config(func(c *checkpoint.Config) { c.AutogroupNice.Value-- }), want: weak("holdshort.autogroupNice"), also: late},
 		{name: "core scheduling/skipped", need: launches("CONFIG_SCHED_CORE and simultaneous multithreading", checkpoint.Config{CoreSched: true}), ask: func(_ *testing.T, q *request.Request) { q.Ext.CoreSched = true }, tamper: config(func(c *checkpoint.Config) { c.CoreSched = false }), want: finds{"sched.core_cookie": oracle.Ignored}},
@@ -82,6 +89,7 @@ func TestSabotageTuning(t *testing.T) {
 		{name: "thp/skipped", need: huge, ask: thp, tamper: config(func(c *checkpoint.Config) { c.Memory.THPDisable.Set = false }), want: weak("holdshort.memory.thpDisable"), also: []string{"memory."}},
 		{name: "thp/allowed", need: huge, ask: thp, tamper: config(func(c *checkpoint.Config) { c.Memory.THPDisable.Value = false }), want: weak("holdshort.memory.thpDisable"), also: []string{"memory."}},
 		{name: "merge/skipped", need: ksm, ask: merge, tamper: config(func(c *checkpoint.Config) { c.Memory.Merge.Set = false }), want: weak("holdshort.memory.merge"), also: []string{"memory."}},
-		{name: "io flusher/skipped", need: resource, ask: flusher, tamper: config(func(c *checkpoint.Config) { c.IOFlusher = false }), want: weak("holdshort.ioFlusher"), also: []string{"process.io_flusher"}},
+		{name: "io flusher/skipped", need: resource, ask: flusher, tamper: config(func(c *checkpoint.Config) { c.IOFlusher = false }), want: finds{"holdshort.ioFlusher": oracle.Weaker, "process.io_flusher": oracle.Ignored}},
+		{name: "io flusher/unasked", need: resource, tamper: config(func(c *checkpoint.Config) { c.IOFlusher = true }), want: finds{"process.io_flusher": oracle.Leaked}},
 	})
 }

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs what a kind of work needs and is missing: deps.sh [build|generate|test|bench|lint|vm|report|all]...
+# Installs what a kind of work needs and is missing: deps.sh [build|generate|test|bench|lint|vm|guests|report|all]...
 # Debian and Ubuntu with root only; elsewhere it says which packages to install and ends with 3.
 set -euo pipefail
 
-usage='usage: scripts/deps.sh [build|generate|test|bench|lint|vm|report|all]...'
+usage='usage: scripts/deps.sh [build|generate|test|bench|lint|vm|guests|report|all]...'
 export PATH="$PATH:/usr/sbin:/sbin:/usr/local/go/bin"
 
 # want COMMAND PACKAGE: the package is wanted because of the command it brings.
@@ -55,6 +55,10 @@ want_vm() {
 	want qemu-system-x86_64 qemu-system-x86
 	want dpkg-deb dpkg # unpacks kernels, which apt-get fetches
 }
+want_guests() {
+	want apparmor_parser apparmor # compiles profiles; the package's service does nothing without AppArmor
+	want checkpolicy checkpolicy
+}
 want_report() {
 	want chromium chromium # the HTML report is looked at in it
 }
@@ -65,8 +69,8 @@ want_lint() {
 [ $# -gt 0 ] || set -- build
 for kind in "$@"; do
 	case $kind in
-	build | generate | test | bench | lint | vm | report) "want_$kind" ;;
-	all) want_test; want_bench; want_lint; want_vm; want_report ;;
+	build | generate | test | bench | lint | vm | guests | report) "want_$kind" ;;
+	all) want_test; want_bench; want_lint; want_vm; want_guests; want_report ;;
 	*) echo "$usage" >&2; exit 64 ;;
 	esac
 done

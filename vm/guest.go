@@ -34,6 +34,8 @@ type Guest struct {
 	Modules  []string // loaded before the command runs, beyond those that the record stream needs
 
 	CPUs     int    // default 1
+	Threads  int    // of each core, of which CPUs is a multiple; default 1
+	CPU      string // model, as QEMU knows it; default "max", with KVM "host"
 	MemoryMB int    // default 1024
 	Append   string // to the kernel's command line
 	Accel    Accel
@@ -75,6 +77,9 @@ func (g *Guest) withDefaults() (*Guest, error) {
 	}
 	if c.CPUs == 0 {
 		c.CPUs = 1
+	}
+	if c.Threads > 1 && c.CPUs%c.Threads != 0 {
+		return nil, fmt.Errorf("vm: %d processors are not a multiple of %d threads of a core", c.CPUs, c.Threads)
 	}
 	if c.MemoryMB == 0 {
 		c.MemoryMB = 1024

@@ -33,6 +33,13 @@ func qemuName(arch string) string {
 	return "qemu-system-x86_64"
 }
 
+func (g *Guest) smp() string {
+	if g.Threads <= 1 {
+		return strconv.Itoa(g.CPUs)
+	}
+	return fmt.Sprintf("%d,sockets=1,cores=%d,threads=%d", g.CPUs, g.CPUs/g.Threads, g.Threads)
+}
+
 // findQEMU returns the path of QEMU for an architecture.
 func findQEMU(arch string) (string, error) {
 	name := qemuName(arch)
@@ -60,11 +67,17 @@ func (g *Guest) qemuArgs(accel Accel) []string {
 		if accel == KVM {
 			cpu = "host"
 		}
+		if g.CPU != "" {
+			cpu = g.CPU
+		}
 		args = append(args, "-M", "virt", "-cpu", cpu)
 	default:
 		cpu := "max"
 		if accel == KVM {
 			cpu = "host"
+		}
+		if g.CPU != "" {
+			cpu = g.CPU
 		}
 		args = append(args, "-M", "pc", "-cpu", cpu, "-device", "isa-debug-exit,iobase="+fmt.Sprintf("%#x", guest.ExitPort)+",iosize=4")
 	}
@@ -83,7 +96,7 @@ func (g *Guest) qemuArgs(accel Accel) []string {
 	args = append(args, serial...)
 	return append(args,
 		"-accel", string(accel),
-		"-m", strconv.Itoa(g.MemoryMB), "-smp", strconv.Itoa(g.CPUs),
+		"-m", strconv.Itoa(g.MemoryMB), "-smp", g.smp(),
 		"-kernel", g.Kernel.Image, "-initrd", "/dev/fd/"+strconv.Itoa(fdInitrd), "-append", strings.Join(cmdline, " "),
 		"-device", "virtio-serial-pci,id=vs",
 		"-chardev", "socket,id=records,fd="+strconv.Itoa(fdRecords),

@@ -60,6 +60,7 @@ func tell(w io.Writer) func(string) { return func(m string) { fmt.Fprintln(w, "h
 
 type vmExecCmd struct {
 	kernelFlags
+	cpuFlags
 
 	File  []string `short:"f" help:"Take a file or directory of this machine along; repeatable." placeholder:"HOST[:GUEST]"`
 	Tool  []string `short:"t" help:"Take a program and the libraries that it is linked to along; repeatable." placeholder:"NAME|PATH"`
@@ -95,6 +96,7 @@ func (c *vmExecCmd) Run(ctx context.Context, s *streams) error {
 	if err != nil {
 		return err
 	}
+	c.apply(g)
 	if err := c.command(g, args); err != nil {
 		return usage(err)
 	}

@@ -182,9 +182,9 @@ func (b *builder) affinity() {
 	at := &b.w.Sched.Affinity
 	allowed := b.f.CPUs
 	moved, src := b.cpusetMoves()
-	if res := b.l.Resources; res != nil && res.CPU != nil && res.CPU.Cpus != "" {
-		src = "linux.resources.cpu.cpus"
-		if asked, err := request.CPUList(res.CPU.Cpus); err == nil {
+	if list, from := b.cpusetCPUs(); list != "" {
+		src = from
+		if asked, err := request.CPUList(list); err == nil {
 			if allowed == nil {
 				allowed = asked
 			} else {
@@ -207,6 +207,26 @@ func (b *builder) affinity() {
 	}
 }
 
+// cpusetCPUs is the list of CPUs that is asked for as a limit of the workload's
+// cgroup: the last one that is written.
+func (b *builder) cpusetCPUs() (list, source string) {
+	const file = "cpuset.cpus"
+	if res := b.l.Resources; res != nil {
+		if res.CPU != nil && res.CPU.Cpus != "" {
+			list, source = res.CPU.Cpus, "linux.resources.cpu.cpus"
+		}
+		if l := res.Unified[file]; l != "" {
+			list, source = l, "linux.resources.unified"
+		}
+	}
+	for _, l := range b.r.Ext.Cgroup.Limits {
+		if l.File == file && l.Value != "" {
+			list, source = l.Value, "holdshort.cgroup.limits"
+		}
+	}
+	return list, source
+}
+
 // cpusetMoves reports whether something that was asked for may change the
 // workload's cpuset, and what.
 func (b *builder) cpusetMoves() (moved bool, source string) {
@@ -221,8 +241,17 @@ func (b *builder) cpusetMoves() (moved bool, source string) {
 	if b.l.CgroupsPath != "" && contains(b.f.CgroupV1, "cpuset") {
 		moved, source = true, "linux.cgroupsPath"
 	}
-	if res := b.l.Resources; res != nil && res.CPU != nil && res.CPU.Cpus+res.CPU.Mems != "" {
+	res := b.l.Resources
+	if res == nil {
+		return moved, source
+	}
+	if res.CPU != nil && res.CPU.Cpus+res.CPU.Mems != "" {
 		moved, source = true, "linux.resources.cpu"
+	}
+	for file := range res.Unified {
+		if strings.HasPrefix(file, "cpuset.") {
+			moved, source = true, "linux.resources.unified"
+		}
 	}
 	return moved, source
 }

@@ -57,3 +57,27 @@ func TestAskedTuning(t *testing.T) {
 		}
 	}
 }
+
+// TestCpusetByAnyName: CPUs may be asked for in three places, and each of them
+// moves the affinity that is expected.
+func TestCpusetByAnyName(t *testing.T) {
+	for name, more := range map[string]string{
+		"spec":    `"linux":{"cgroupsPath":"/x","resources":{"cpu":{"cpus":"1"}}}`,
+		"unified": `"linux":{"cgroupsPath":"/x","resources":{"unified":{"cpuset.cpus":"1","cpuset.cpus.partition":"root"}}}`,
+		"limits":  `"holdshort":{"keepIDs":true,"cgroup":{"v2":"/x","limits":[{"file":"cpuset.cpus","value":"1"}]}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := mustParse(t, `{"process":{"args":["x"]},`+more+`}`)
+			caller := &posture.Posture{}
+			caller.Sched.Affinity = posture.Known([]uint64{1}) // what a partition left it
+			e := Expect(r, caller, Features{CPUs: []uint64{3}, CgroupV2: true})
+			for mask, holds := range map[uint64]bool{2: true, 1: false, 3: false} {
+				got := &posture.Posture{}
+				got.Sched.Affinity = posture.Known([]uint64{mask})
+				if o, why := e.Compare(SchedAffinity, got); (o == Equal) != holds {
+					t.Errorf("CPUs %b: %s (%s)", mask, o, why)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# The constraints that this machine's kernel lacks, proven and sabotaged in guests whose kernels have them; what was
+# caught goes to harness/reference/caught-guests.txt: guest-constraints.sh [KERNEL...]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CGO_ENABLED=0 PATH="$PATH:/usr/sbin:/sbin"
+holdshort="$PWD/bin/holdshort"
+kernels=("$@")
+[ $# -gt 0 ] || kernels=(5.10 6.1 6.12 7.2 7.3)
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+go test -c -o "$tmp/harness.test" ./harness
+go build -o "$tmp/caught" ./internal/cmd/caught
+failed=()
+
+# in_guest NAME KERNEL TESTS SCRIPT [options of vm exec]: SCRIPT is what the guest's shell does before the tests.
+in_guest() {
+	local name=$1 kernel=$2 tests=$3 script=$4
+	shift 4
+	echo "== $kernel: $name"
+	(cd harness && "$holdshort" vm exec --kernel "$kernel" --memory 2048 -t apparmor_parser -t checkpolicy -t mkdir -t mount -t cat \
+		-f "$tmp/harness.test" "$@" -- /bin/sh -c "$script
+exec $tmp/harness.test -test.run '$tests' -test.timeout 20m -tell") 2>&1 | tee "$tmp/log" | "$tmp/caught" -kernel "$kernel" || true
+	grep -q '^PASS' "$tmp/log" && return
+	failed+=("$kernel: $name")
+}
+
+every='^Test(Sabotage|Applied|Changed)'
+# Version 1 of cgroups, for what version 2 lacks or has otherwise.
+# A device whose I/O is weighed, on a kernel where bfq is a module.
+weigh='echo "$(cat /sys/block/nullb0/dev) enable=1" >/sys/fs/cgroup/io.cost.qos'
+v1='for c in hugetlb memory cpu cpuset io pids rdma; do echo -$c >/sys/fs/cgroup/cgroup.subtree_control; done
+for c in hugetlb memory cpu cpuset blkio pids rdma devices freezer net_cls,net_prio; do
+	mkdir -p /run/v1/$c; mount -t cgroup -o $c cgroup /run/v1/$c || echo "no $c in version 1"
+done'
+for k in "${kernels[@]}"; do
+	# Two processors, and block devices to limit.
+	in_guest "AppArmor, cgroups of version 2" "$k" "$every" "$weigh" --cpus 2 --module null_blk --module bfq
+	in_guest SELinux "$k" SELinux : --append security=selinux
+	in_guest "cgroups of version 1" "$k" '^TestSabotage.*(Cgroup|Resource|DeviceRules)' "$v1" --cpus 2 --module null_blk
+	# A processor whose speculation the kernel leaves to processes. setcpuid (since 6.15) gives it the barriers that
+	# QEMU does not emulate: nothing is protected by them, but what the kernel keeps of each process is the same.
+	in_guest speculation "$k" '^TestSabotage(Identity|Tuning)' : --cpus 2 --threads 2 --cpu EPYC-Rome \
+		--append 'spec_store_bypass_disable=prctl spectre_v2_user=prctl setcpuid=ibpb,stibp'
+done
+if [ ${#failed[@]} -gt 0 ]; then
+	printf 'failed: %s\n' "${failed[@]}"
+	exit 1
+fi
