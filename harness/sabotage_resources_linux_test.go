@@ -86,7 +86,9 @@ func resourceRows() []resource {
 		l.HugepageLimits = []specs.LinuxHugepageLimit{{Pagesize: "2MB", Limit: 4 << 20}}
 	}
 	memory := func(l *specs.LinuxResources) { l.Memory = &specs.LinuxMemory{Limit: new(int64(64 << 20))} }
-	cpu := func(l *specs.LinuxResources) { l.CPU = &specs.LinuxCPU{Quota: new(int64(50000)), Period: new(uint64(100000))} }
+	cpu := func(l *specs.LinuxResources) {
+		l.CPU = &specs.LinuxCPU{Quota: new(int64(50000)), Period: new(uint64(100000))}
+	}
 	cpus := func(l *specs.LinuxResources) { l.CPU = &specs.LinuxCPU{Cpus: "0"} }
 	pids := func(l *specs.LinuxResources) { l.Pids = &specs.LinuxPids{Limit: new(int64(33))} }
 	const of = "linux.resources."
