@@ -342,6 +342,18 @@ func TestContextEnds(t *testing.T) {
 	}
 }
 
+// A context that has ended already never lets a workload get to the checkpoint.
+func TestContextHasEnded(t *testing.T) {
+	l := newLauncher(t)
+	ctx, cancel := context.WithCancel(bg)
+	cancel()
+	for range 50 {
+		if _, err := l.Spawn(ctx, &Config{Args: []string{"/bin/true"}}, nil); !errors.Is(err, context.Canceled) {
+			t.Fatalf("%v; want it cancelled", err)
+		}
+	}
+}
+
 func TestPTY(t *testing.T) {
 	l := newLauncher(t)
 	master, slave, err := OpenPTY(33, 77)

@@ -67,25 +67,38 @@ const (
 
 // sched sets what decides when and where the workload runs. All of it is kept
 // over execve.
+//
+// CAP_SYS_NICE counts in the initial user namespace only (can_nice and
+// user_check_sched_setscheduler, kernel/sched/syscalls.c; ioprio_check_cap,
+// block/ioprio.c). A child in another has it no more, so there the agent sets
+// what needs it. The policy it leaves to the child if that clones once more: a
+// deadline task may not, and others may lose it there (reset on fork).
 func (p *plan) sched(cfg *Config) {
+	who, to := agent.N(0), &p.setup
+	if p.inUserNS() && cfg == p.cfg { // the agent's own steps are over when something is applied later
+		who, to = agent.R(agent.RegPID), &p.agent
+	}
 	if v := cfg.Nice; v.Set {
-		p.setup.add(StageSched, -1, "nice", agent.Sys(unix.SYS_SETPRIORITY, agent.N(unix.PRIO_PROCESS), agent.N(0), agent.N(v.Value)))
+		to.add(StageSched, -1, "nice", agent.Sys(unix.SYS_SETPRIORITY, agent.N(unix.PRIO_PROCESS), who, agent.N(v.Value)))
+	}
+	if v := cfg.IOPrio; v.Set {
+		const whoProcess, classShift = 1, 13
+		to.add(StageSched, -1, "ioprio", agent.Sys(unix.SYS_IOPRIO_SET, agent.N(whoProcess), who,
+			agent.N(v.Value.Class<<classShift|v.Value.Level)))
+	}
+	if p.second {
+		who, to = agent.N(0), &p.setup
 	}
 	if v := cfg.Scheduler; v.Set {
 		b := v.Value.attr(cfg.Nice.Value)
-		p.setup.add(StageSched, -1, "policy", agent.Sys(unix.SYS_SCHED_SETATTR, agent.N(0), agent.B(b), agent.N(0)))
+		to.add(StageSched, -1, "policy", agent.Sys(unix.SYS_SCHED_SETATTR, who, agent.B(b), agent.N(0)))
 	}
 	if !cfg.Uclamp.IsZero() {
-		p.setup.add(StageSched, -1, "uclamp", agent.Sys(unix.SYS_SCHED_SETATTR, agent.N(0), agent.B(cfg.Uclamp.attr()), agent.N(0)))
+		to.add(StageSched, -1, "uclamp", agent.Sys(unix.SYS_SCHED_SETATTR, who, agent.B(cfg.Uclamp.attr()), agent.N(0)))
 	}
 	if len(cfg.Affinity) > 0 {
 		mask := bitmap(cfg.Affinity)
 		p.setup.add(StageSched, -1, "affinity", agent.Sys(unix.SYS_SCHED_SETAFFINITY, agent.N(0), agent.N(len(mask)), agent.B(mask)))
-	}
-	if v := cfg.IOPrio; v.Set {
-		const whoProcess, classShift = 1, 13
-		p.setup.add(StageSched, -1, "ioprio", agent.Sys(unix.SYS_IOPRIO_SET, agent.N(whoProcess), agent.N(0),
-			agent.N(v.Value.Class<<classShift|v.Value.Level)))
 	}
 	if v := cfg.TimerSlack; v.Set {
 		p.setup.add(StageSched, -1, "timer slack", prctl(unix.PR_SET_TIMERSLACK, v.Value))

@@ -267,16 +267,18 @@ func (r *Result) failure() error {
 }
 
 func (w *Workload) awaitParked(ctx context.Context) error {
-	select {
-	case <-w.parked:
-		return nil
-	case <-w.done:
-		return w.result.failure()
-	case <-ctx.Done():
-		_ = w.launched.Kill(unix.SIGKILL)
-		<-w.done
-		return fmt.Errorf("%w: the child was killed before it was parked", context.Cause(ctx))
+	if ctx.Err() == nil { // else select might not look at it
+		select {
+		case <-w.parked:
+			return nil
+		case <-w.done:
+			return w.result.failure()
+		case <-ctx.Done():
+		}
 	}
+	_ = w.launched.Kill(unix.SIGKILL)
+	<-w.done
+	return fmt.Errorf("%w: the child was killed before it was parked", context.Cause(ctx))
 }
 
 func (w *Workload) awaitRunning(ctx context.Context) error {

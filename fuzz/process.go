@@ -91,6 +91,9 @@ var scheduling = slices.Concat([]dimension{
 			if d.chance(30) {
 				s.Flags = []specs.LinuxSchedulerFlag{specs.SchedFlagResetOnFork}
 			}
+			if fair := s.Policy == specs.SchedOther || s.Policy == specs.SchedBatch; fair && d.m.Nice > 0 && !d.host(capSysNice) {
+				s.Nice = int32(d.m.Nice) // of a caller that may not be less nice
+			}
 			d.r.Spec.Process.Scheduler = s
 		},
 		has: func(r *request.Request) bool { return r.Process().Scheduler != nil },

@@ -2,11 +2,11 @@
 /* The birth of a workload: the clone, and what the agent does for the child before the child begins. */
 #include "zygote.h"
 
-/* The calls that the agent makes on behalf of a child: files under descriptors it was given, and limits. */
+/* The calls that the agent makes on behalf of a child: files under descriptors it was given, limits and scheduling. */
 static int agent_may(u32 nr)
 {
 	return nr == NR_openat || nr == NR_write || nr == NR_prlimit64 ||
-	       nr == NR_setpriority || nr == NR_sched_setaffinity || nr == NR_sched_setattr || nr == OP_WRITEPID;
+	       nr == NR_setpriority || nr == NR_ioprio_set || nr == NR_sched_setattr || nr == OP_WRITEPID;
 }
 
 /* agent_ops runs the operations that need the agent's privilege over the child, such as its id maps. */

@@ -43,7 +43,7 @@ static inline s64 sys6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 #define NR_getpid 39
 #define NR_prctl 157
 #define NR_setpriority 141
-#define NR_sched_setaffinity 203
+#define NR_ioprio_set 251
 #define NR_futex 202
 #define NR_exit_group 231
 #define NR_waitid 247
@@ -96,7 +96,7 @@ static inline s64 sys6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 #define NR_waitid 95
 #define NR_futex 98
 #define NR_clock_gettime 113
-#define NR_sched_setaffinity 122
+#define NR_ioprio_set 30
 #define NR_sched_yield 124
 #define NR_nanosleep 101
 #define NR_unlinkat 35
