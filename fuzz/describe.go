@@ -35,7 +35,7 @@ func (d *Description) Model() (*Model, error) {
 		md.index[p.Name], levels[i] = i, len(p.Values)
 	}
 	md.params = d.Parameters
-	if md.needs, err = md.needed(); err != nil {
+	if err = md.relate(); err != nil {
 		return nil, err
 	}
 	if md.space, err = cover.New(levels, d.Forbidden); err != nil {

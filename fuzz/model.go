@@ -39,6 +39,7 @@ type Model struct {
 	hash   [sha256.Size]byte
 	needs  [][]int
 	no     [][]cover.Term // what does not go together
+	slow   []bool
 }
 
 // NewModel makes the model of a machine.
@@ -64,7 +65,7 @@ func NewModel(m *Machine) (*Model, error) {
 		md.parameter(d)
 	}
 	var err error
-	if md.needs, err = md.needed(); err != nil {
+	if err = md.relate(); err != nil {
 		return nil, err
 	}
 	forbidden, err := md.forbidden()
@@ -101,19 +102,20 @@ func (md *Model) parameter(d *dimension) {
 	md.number = append(md.number, number)
 }
 
-// needed finds the parameters that others need by name.
-func (md *Model) needed() ([][]int, error) {
-	out := make([][]int, len(md.params))
+// relate finds the parameters that others need by name, and those that are slow.
+func (md *Model) relate() error {
+	md.needs, md.slow = make([][]int, len(md.params)), make([]bool, len(md.params))
 	for i, p := range md.params {
+		md.slow[i] = slices.Contains(slow, p.Name)
 		for _, n := range p.Needs {
 			j, ok := md.index[n]
 			if !ok {
-				return nil, fmt.Errorf("fuzz: %q needs %q, which is no parameter", p.Name, n)
+				return fmt.Errorf("fuzz: %q needs %q, which is no parameter", p.Name, n)
 			}
-			out[i] = append(out[i], j)
+			md.needs[i] = append(md.needs[i], j)
 		}
 	}
-	return out, nil
+	return nil
 }
 
 func (md *Model) forbidden() ([][]cover.Term, error) {
@@ -258,3 +260,15 @@ func (md *Model) Assign(words map[string]string) (Assignment, error) {
 
 // Needs lists the parameters that one needs, by their numbers.
 func (md *Model) Needs(param int) []int { return md.needs[param] }
+
+// Slow reports whether an assignment has something on that holds up all that make
+// or change network devices: the kernel waits for its own readers while it has
+// the one lock for all of them (rtnl_mutex).
+func (md *Model) Slow(a Assignment) bool {
+	for p, v := range a {
+		if v > 0 && md.slow[p] {
+			return true
+		}
+	}
+	return false
+}

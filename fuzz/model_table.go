@@ -10,6 +10,7 @@ import (
 // each comes to is in the dimension's draw function.
 var variants = map[string][]string{
 	"ns user":               {"one line", "several lines", "single id", "without 0", "own ids", "single id, not 0"},
+	"ns net":                {"fresh", "pooled"},
 	"groups":                {"one", "two", "three", "sixteen", "hundred"},
 	"securebits":            {"none", "noroot", "no fixup", "keep caps", "no ambient", "locked"},
 	"capabilities":          {"none", "all", "some", "ambient"},
@@ -87,11 +88,22 @@ func (m *Machine) clashes() []clash {
 	for _, p := range []string{"root", "mount proc", "mount tmpfs", "bind mount", "masked paths", "read-only paths", "id-mapped mount", "cgroup mount"} {
 		out = append(out, clash{"propagation": {"shared", "unbindable"}, p: nil})
 	}
+	// A pooled network namespace stays as it is, and belongs to the initial user
+	// namespace, so that only who is in that can join it.
+	out = append(out, clash{"ns net": {"pooled"}, "ns user": nil})
+	for i := range dimensions {
+		if d := &dimensions[i]; slices.Contains(d.needs, "ns net") {
+			out = append(out, clash{"ns net": {"pooled"}, d.name: nil})
+		}
+	}
 	if m.RTGroups {
 		out = append(out, clash{"scheduler": {"fifo", "rr"}, "cgroup v1 cpu": nil})
 	}
 	return out
 }
+
+// slow are those of [Model.Slow]; what needs one of them is slow with it.
+var slow = []string{"dummy device", "veth", "bridge", "wireguard"}
 
 // only are parameters that are no dimension of [Draw], or a part of one.
 var only = slices.Concat([]dimension{{

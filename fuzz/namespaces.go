@@ -50,7 +50,17 @@ var namespaces = []dimension{
 		draw: func(d *drawer) { d.r.Ext.Init = true },
 		has:  func(r *request.Request) bool { return r.Ext.Init },
 	},
-	ns("ns net", specs.NetworkNamespace, root, nil),
+	{
+		name: "ns net", can: root,
+		draw: func(d *drawer) {
+			n := specs.LinuxNamespace{Type: specs.NetworkNamespace}
+			if d.wanted == 1 {
+				n.Path = PooledNet(d.m.Dir)
+			}
+			d.r.Spec.Linux.Namespaces = append(d.r.Spec.Linux.Namespaces, n)
+		},
+		has: func(r *request.Request) bool { return r.Namespace(specs.NetworkNamespace).Asked },
+	},
 	ns("ns uts", specs.UTSNamespace, root, nil),
 	ns("ns ipc", specs.IPCNamespace, root, nil),
 	ns("ns cgroup", specs.CgroupNamespace, root, nil),
@@ -79,6 +89,11 @@ var namespaces = []dimension{
 		has: func(r *request.Request) bool { return len(r.Linux().TimeOffsets) > 0 },
 	},
 }
+
+// PooledNet is the path by which a request asks for a network namespace that is
+// there already, from a pool: the launcher of a campaign puts that of a free one
+// in its place. dir is [Machine].Dir.
+func PooledNet(dir string) string { return dir + "/netns/pooled" }
 
 // idMaps draws both maps, of one shape but not always the same.
 func idMaps(d *drawer) {

@@ -10,7 +10,7 @@ import (
 // Sequence is the cases of a campaign: case i is a function of model, seed,
 // strength and i. The first ones are a covering array of strength 2, then one of
 // strength 3 that builds on it if so wished, and then every case is drawn by
-// itself from the whole space.
+// itself: see [Sequence.At].
 type Sequence struct {
 	md   *Model
 	seed uint64
@@ -18,6 +18,29 @@ type Sequence struct {
 	mu     sync.Mutex
 	rows   []Assignment
 	arrays []*cover.Array // those to come, the first is under way
+	off    [densities][]uint8
+}
+
+// densities are the ways to draw a case. Of eight cases
+//   - four have each parameter on or off as it comes, so about half of them on,
+//     but none that is slow,
+//   - three have few on, since what is on may hide what another does,
+//   - one has any on, slow ones too.
+//
+// What is slow ([Model.Slow]) takes ten to a hundred times as long as all else; the
+// covering arrays have it in all combinations.
+const densities = 8
+
+func density(n uint64, slow bool) uint8 {
+	switch {
+	case n == 0:
+		return 0
+	case slow:
+		return 100
+	case n > 4:
+		return 90
+	}
+	return 0
 }
 
 // Sequence begins a campaign. strength is 1 for none of the arrays, 2 or 3.
@@ -26,6 +49,12 @@ func (md *Model) Sequence(seed uint64, strength int) (*Sequence, error) {
 		return nil, fmt.Errorf("fuzz: strength %d: 1 (no covering array), 2 and 3 are possible", strength)
 	}
 	q := &Sequence{md: md, seed: seed}
+	for n := range q.off {
+		q.off[n] = make([]uint8, len(md.params))
+		for p := range md.params {
+			q.off[n][p] = density(uint64(n), md.slow[p])
+		}
+	}
 	for t := 2; t <= strength; t++ {
 		a, err := cover.NewArray(md.space, t, md.key(seed))
 		if err != nil {
@@ -54,7 +83,7 @@ func (q *Sequence) At(index uint64) Assignment {
 	if index < uint64(len(q.rows)) {
 		return q.rows[index]
 	}
-	return q.md.space.Random(cover.NewStream(q.md.key(q.seed, index, 1)))
+	return q.md.space.Sparse(cover.NewStream(q.md.key(q.seed, index, 1)), q.off[index%densities])
 }
 
 // Rows is how many of the cases are of the covering arrays. It computes them.

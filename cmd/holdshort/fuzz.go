@@ -25,7 +25,7 @@ type fuzzCmd struct {
 	Seed     uint64        `help:"Seed of the campaign (default: that of --resume, or a random one)." placeholder:"S"`
 	Strength int           `help:"Begin with all combinations of so many parameters: 2 or 3; 1 is none (default 2)." placeholder:"T"`
 	Shard    string        `help:"Run part I of N, counted from 1." placeholder:"I/N" default:"1/1"`
-	Parallel int           `short:"j" help:"Launches at a time (default: twice the processors)." placeholder:"N"`
+	Parallel int           `short:"j" help:"Launches at a time (default: eight times the processors, since most of a launch is waiting for the kernel)." placeholder:"N"`
 	Freeze   bool          `help:"Hold each workload at its first instruction and read everything a second time there."`
 	Without  []string      `help:"Leave parameters out; repeatable." sep:";" placeholder:"NAME"`
 	Max      int           `name:"max-findings" help:"End after so many cases with findings; 0 is never." default:"20" placeholder:"N"`
@@ -78,7 +78,7 @@ func (c *fuzzCmd) Run(ctx context.Context, s *streams) error {
 		run.N = 1000
 	}
 	if run.Parallel == 0 {
-		run.Parallel = 2 * runtime.NumCPU()
+		run.Parallel = 8 * runtime.NumCPU()
 	}
 	out, err := c.files(run)
 	if err != nil {

@@ -71,7 +71,7 @@ func (c *replayCmd) Run(ctx context.Context, s *streams) error {
 			return fmt.Errorf("%s, case %d: %w", f.file, f.Index, err)
 		}
 		for range max(1, c.Times) {
-			v := campaign.Of(b.Run(ctx, req, req))
+			v := b.Run(ctx, req, req)
 			if slices.Contains(v.Keys, f.Key) {
 				hits++
 			}

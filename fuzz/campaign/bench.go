@@ -12,6 +12,7 @@ import (
 	"github.com/holdshort/holdshort/fuzz"
 	"github.com/holdshort/holdshort/harness"
 	"github.com/holdshort/holdshort/harness/request"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -28,6 +29,8 @@ type Bench struct {
 	runner   *harness.Runner
 	answerer *fuzz.Answerer
 	files    []*os.File
+	nets     netPool
+	pending  *pending
 }
 
 // Open prepares a directory below the given one ("" for the system's temporary
@@ -35,7 +38,7 @@ type Bench struct {
 // without are left out. It matches errors.ErrUnsupported if nothing can be
 // observed here.
 func Open(ctx context.Context, dir string, freeze bool, without ...string) (b *Bench, err error) {
-	b = &Bench{}
+	b = &Bench{pending: newPending()}
 	defer func() {
 		if err != nil {
 			b.Close()
@@ -91,6 +94,7 @@ func (b *Bench) Close() error {
 	if b.runner != nil {
 		errs = append(errs, b.runner.Close())
 	}
+	b.nets.close()
 	if b.answerer != nil {
 		errs = append(errs, b.answerer.Close())
 	}
@@ -105,12 +109,23 @@ func (b *Bench) Close() error {
 }
 
 // Run launches and judges one request.
-func (b *Bench) Run(ctx context.Context, asked, launched *request.Request) (*harness.Case, error) {
+func (b *Bench) Run(ctx context.Context, asked, launched *request.Request) *Verdict {
 	o := &checkpoint.Options{}
 	for i := range min(launched.Ext.PassFDs, len(b.files)) {
 		o.Files = append(o.Files, checkpoint.PassedFile{Number: 3 + i, File: b.files[i]})
 	}
-	return b.runner.Plant(ctx, asked, launched, o)
+	if launched.Namespace(specs.NetworkNamespace).Fresh() {
+		b.pending.wait(ctx)
+	}
+	both, back, err := b.nets.lend(b.Dir, asked, launched)
+	if err != nil {
+		return Of(nil, err)
+	}
+	v := Of(b.runner.Plant(ctx, both[0], both[1], o))
+	for _, what := range back() {
+		v.Keys = append(v.Keys, "residue: pooled network namespace: "+what)
+	}
+	return v
 }
 
 // Launch is [Campaign.Launch].
@@ -121,5 +136,5 @@ func (b *Bench) Launch(ctx context.Context, a fuzz.Assignment, r *request.Reques
 			launched = l
 		}
 	}
-	return Of(b.Run(ctx, r, launched))
+	return b.Run(ctx, r, launched)
 }

@@ -98,16 +98,24 @@ func (c *Campaign) Run(ctx context.Context) (*Results, error) {
 
 	ctx, c.cancel = context.WithCancel(ctx)
 	defer c.cancel()
-	next := make(chan uint64)
-	go c.feed(ctx, next)
+	// Slow cases have lanes of their own, so that the others do not queue up
+	// behind them. They wait for one while others go ahead.
+	fast, slow := make(chan task), make(chan task, 4*blockSize)
+	go c.feed(ctx, fast, slow)
 	var wg sync.WaitGroup
-	for range max(1, c.Parallel) {
-		wg.Go(func() {
-			for i := range next {
-				c.one(ctx, i)
-			}
-		})
+	lanes := func(n int, from <-chan task) {
+		for range n {
+			wg.Go(func() {
+				for t := range from {
+					if ctx.Err() == nil {
+						c.one(ctx, t)
+					}
+				}
+			})
+		}
 	}
+	lanes(max(1, c.Parallel), fast)
+	lanes(max(1, c.Parallel/4), slow)
 	wg.Wait()
 	c.mu.Lock()
 	for _, b := range c.open {
@@ -120,9 +128,16 @@ func (c *Campaign) Run(ctx context.Context) (*Results, error) {
 // Any reports whether this shard has any cases at all.
 func (c *Campaign) Any() bool { return c.N == 0 || uint64(c.Shard)*blockSize < c.N }
 
+// task is a case to run.
+type task struct {
+	index uint64
+	a     fuzz.Assignment
+}
+
 // feed hands out the cases of this shard that are not done yet.
-func (c *Campaign) feed(ctx context.Context, next chan<- uint64) {
-	defer close(next)
+func (c *Campaign) feed(ctx context.Context, fast, slow chan<- task) {
+	defer close(fast)
+	defer close(slow)
 	for block := uint64(c.Shard); c.N == 0 || block*blockSize < c.N; block += uint64(c.Shards) {
 		var todo []uint64
 		for i := block * blockSize; i < (block+1)*blockSize && (c.N == 0 || i < c.N); i++ {
@@ -140,8 +155,13 @@ func (c *Campaign) feed(ctx context.Context, next chan<- uint64) {
 		c.open[block] = &openBlock{Block: Block{First: block * blockSize}, left: len(todo)}
 		c.mu.Unlock()
 		for _, i := range todo {
+			t := task{i, c.seq.At(i)}
+			lane := fast
+			if c.Model.Slow(t.a) {
+				lane = slow
+			}
 			select {
-			case next <- i:
+			case lane <- t:
 			case <-ctx.Done():
 				return
 			}
@@ -157,8 +177,8 @@ func (c *Campaign) launch(ctx context.Context, a fuzz.Assignment, index uint64) 
 }
 
 // one runs a case, again if something is found.
-func (c *Campaign) one(ctx context.Context, index uint64) {
-	a := c.seq.At(index)
+func (c *Campaign) one(ctx context.Context, t task) {
+	index, a := t.index, t.a
 	judged, in := c.judge(ctx, a, index)
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -105,6 +105,9 @@ type state struct {
 	dom   []uint32
 	trail []change
 	queue []int
+	// off is the chance in percent, for each parameter, that value 0 is tried
+	// before the others; nil is none.
+	off []uint8
 }
 
 type change struct {
@@ -211,7 +214,9 @@ func (st *state) descend(order []int, r *Stream) bool {
 	for left := st.dom[p]; left != 0; {
 		v := bits.TrailingZeros32(left)
 		if r != nil {
-			v = nth(left, r.IntN(bits.OnesCount32(left)))
+			if st.off == nil || left&1 == 0 || r.IntN(100) >= int(st.off[p]) {
+				v = nth(left, r.IntN(bits.OnesCount32(left)))
+			}
 		}
 		left &^= 1 << v
 		mark := len(st.trail)
@@ -241,8 +246,13 @@ func (st *state) row() Row {
 
 // Random draws a row: parameters in random order, each one of the values that
 // are still possible, all of the same chance. It is nil if the space is empty.
-func (s *Space) Random(r *Stream) Row {
+func (s *Space) Random(r *Stream) Row { return s.Sparse(r, nil) }
+
+// Sparse is Random, except that each parameter first has the chance of off, in
+// percent, to get value 0 if that is possible.
+func (s *Space) Sparse(r *Stream, off []uint8) Row {
 	st := s.state()
+	st.off = off
 	if !st.complete(r) {
 		return nil
 	}
