@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -15,10 +16,12 @@ type settings struct {
 	parked          int
 	heaps           []int // MiB
 	inFlight        []int
+	onlyFuzzing     bool
 }
 
 func main() {
 	short := flag.Bool("short", false, "a quick look: few rounds, figures only roughly right")
+	only := flag.Bool("fuzzing", false, "only the cases of fuzzing")
 	jsonPath := flag.String("json", "bench.json", "where to write the figures; empty for nowhere")
 	var s settings
 	flag.StringVar(&s.floor, "floor", "", "the C floor, built from bench/c/floor.c")
@@ -33,6 +36,7 @@ func main() {
 	if *short {
 		s.perCase, s.rounds, s.parked, s.heaps, s.inFlight = 200*time.Millisecond, 5, 200, []int{10, 64}, []int{1, 4}
 	}
+	s.onlyFuzzing = *only
 	if err := run(&s, *jsonPath); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
@@ -59,6 +63,9 @@ func run(s *settings, jsonPath string) error {
 		return err
 	}
 	r := newResults(os.Stdout)
+	if s.onlyFuzzing {
+		return errors.Join(fuzzing(s, r), writeTo(r, jsonPath))
+	}
 	for _, ns := range namespaceSets {
 		if err := latency(s, r, "latency, "+ns.title, ns, contestants(s, dir)); err != nil {
 			return err
@@ -69,6 +76,9 @@ func run(s *settings, jsonPath string) error {
 			return err
 		}
 	}
+	if err := fuzzing(s, r); err != nil {
+		return err
+	}
 	for _, mib := range s.heaps {
 		if err := heap(s, r, dir, mib); err != nil {
 			return err
@@ -77,8 +87,12 @@ func run(s *settings, jsonPath string) error {
 	if err := parked(s, r); err != nil {
 		return err
 	}
-	if jsonPath == "" {
+	return writeTo(r, jsonPath)
+}
+
+func writeTo(r *results, path string) error {
+	if path == "" {
 		return nil
 	}
-	return r.write(jsonPath)
+	return r.write(path)
 }

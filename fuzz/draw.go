@@ -36,9 +36,10 @@ func Dimensions(m *Machine) []string {
 	return out
 }
 
-// Known reports whether a dimension has the name.
+// Known reports whether a dimension or a parameter has the name.
 func Known(name string) bool {
-	return slices.ContainsFunc(dimensions, func(d dimension) bool { return d.name == name })
+	named := func(d dimension) bool { return d.name == name }
+	return slices.ContainsFunc(dimensions, named) || slices.ContainsFunc(only, named)
 }
 
 func (m *Machine) can(d *dimension) bool {

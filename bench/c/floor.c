@@ -15,6 +15,9 @@
  *		but the parent cannot do anything for the child
  * NAMESPACES is none, five (mnt pid net uts ipc) or eight: those five, cgroup,
  * time, and user with its maps written by the parent while the child waits.
+ * Or it is a list of clone flags in hexadecimal, as "m7c020000,1,0,": launch i has
+ * those of number i, and with bit 0 it joins the network namespace that the
+ * program made when it was first asked to.
  */
 #include "sys.h"
 
@@ -25,6 +28,14 @@
 #define O_WRONLY 1
 #define O_PATH 010000000
 #define MAX_COUNT 65536
+#define MAX_MIX 512
+#if defined(__x86_64__)
+#define NR_setns 308
+#else
+#define NR_setns 268
+#endif
+#define POOLED 1ULL
+#define NEWNET 0x40000000ULL
 
 /* Shared with the child, so that clone neither copies nor write-protects it. */
 static struct shared {
@@ -33,7 +44,8 @@ static struct shared {
 	char out[MAX_COUNT * 12];
 } *sh;
 static char *argv[] = { 0, 0 }, *envp[] = { 0 };
-static s32 procfs;
+static s32 procfs, pool = -1;
+static u64 mix[MAX_MIX];
 
 static u64 now(void)
 {
@@ -75,7 +87,7 @@ static s64 put_map(u32 pid, const char *file)
  */
 static s64 launch(u64 flags)
 {
-	struct clone_args a = { .flags = flags, .exit_signal = SIGCHLD };
+	struct clone_args a = { .flags = flags & ~POOLED, .exit_signal = SIGCHLD };
 	struct siginfo si;
 	s64 bad = 0;
 
@@ -92,6 +104,9 @@ static s64 launch(u64 flags)
 			while (!__atomic_load_n(&sh->mapped, __ATOMIC_ACQUIRE))
 				sys6(NR_futex, (u64)&sh->mapped, 0 /* FUTEX_WAIT */, 0, 0, 0, 0);
 		}
+		if ((flags & POOLED) && sys2(NR_setns, pool, NEWNET) < 0)
+			for (;;)
+				sys1(NR_exit_group, 1);
 		s64 err = sys3(NR_execve, argv[0], argv, envp);
 		for (;;)
 			sys1(NR_exit_group, -err);
@@ -112,11 +127,58 @@ static s64 launch(u64 flags)
 	return si.code == CLD_EXITED && !si.status ? (s64)took : -(s64)si.status;
 }
 
-static void answer(u64 flags, u64 count)
+/* make_pool makes the network namespace that others join, in a child that then ends. */
+static s64 make_pool(void)
+{
+	struct clone_args a = { .flags = NEWNET, .exit_signal = SIGCHLD };
+	struct siginfo si;
+	char path[32] = "", *p;
+	static const char file[] = "/ns/net";
+
+	if (pool >= 0)
+		return 0;
+	sh->mapped = 0;
+	s64 pid = sys2(NR_clone3, &a, sizeof a);
+	if (pid == 0) {
+		while (!__atomic_load_n(&sh->mapped, __ATOMIC_ACQUIRE))
+			sys6(NR_futex, (u64)&sh->mapped, 0 /* FUTEX_WAIT */, 0, 0, 0, 0);
+		for (;;)
+			sys1(NR_exit_group, 0);
+	}
+	if (pid < 0)
+		return pid;
+	p = put_dec(path, (u64)pid);
+	for (u32 i = 0; i < sizeof file; i++)
+		*p++ = file[i];
+	pool = (s32)sys4(NR_openat, procfs, path, O_CLOEXEC, 0);
+	__atomic_store_n(&sh->mapped, 1, __ATOMIC_RELEASE);
+	sys6(NR_futex, (u64)&sh->mapped, 1 /* FUTEX_WAKE */, 1, 0, 0, 0);
+	sys5(NR_waitid, P_PID, pid, &si, WEXITED, 0);
+	return pool;
+}
+
+/* read_mix reads a list of flags; how many, or a negative errno. */
+static s64 read_mix(const char *p)
+{
+	u64 n = 0;
+
+	for (; n < MAX_MIX && *p && *p != ' '; n++) {
+		u64 v = 0;
+		for (; *p && *p != ',' && *p != ' '; p++)
+			v = v << 4 | (u64)(*p <= '9' ? *p - '0' : *p - 'a' + 10);
+		p += *p == ',';
+		if ((v & POOLED) && make_pool() < 0)
+			return pool;
+		mix[n] = v;
+	}
+	return (s64)n;
+}
+
+static void answer(u64 flags, u64 of, u64 count)
 {
 	char *p = sh->out;
 	for (u64 i = 0; i < count; i++) {
-		s64 took = launch(flags);
+		s64 took = launch(of ? flags | mix[i % of] : flags);
 		if (took < 0) {
 			p = sh->out;
 			for (const char *e = "error "; *e;)
@@ -139,7 +201,7 @@ static void answer(u64 flags, u64 count)
 /* A line is "MODE NAMESPACES COUNT": the first letters tell the words apart. */
 __attribute__((used, noreturn)) void floor_main(u64 *stack)
 {
-	char line[64];
+	static char line[MAX_MIX * 9 + 64];
 
 	argv[0] = (char *)stack[2];
 	procfs = (s32)sys4(NR_openat, -100, "/proc", O_PATH | O_CLOEXEC, 0);
@@ -149,21 +211,31 @@ __attribute__((used, noreturn)) void floor_main(u64 *stack)
 			sys1(NR_exit_group, 64);
 	sh = (struct shared *)m;
 	for (;;) {
-		s64 n = sys3(NR_read, 0, line, sizeof line - 1);
-		if (n <= 0)
-			for (;;)
-				sys1(NR_exit_group, n < 0);
+		s64 n = 0, got;
+		do { /* a long line comes in pieces */
+			got = sys3(NR_read, 0, line + n, sizeof line - 1 - (u64)n);
+			if (got <= 0)
+				for (;;)
+					sys1(NR_exit_group, got < 0);
+			n += got;
+		} while (line[n - 1] != '\n' && n < (s64)sizeof line - 1);
 		line[n] = 0;
+		s64 of = 0;
 		char *p = line;
 		u64 flags = *p == 'v' ? CLONE_VM | CLONE_VFORK : 0, count = 0;
 		while (*p && *p++ != ' ')
 			;
 		flags |= *p == 'f' ? FIVE : *p == 'e' ? FIVE | 0x2000000 /* cgroup */ | 0x80 /* time */ | CLONE_NEWUSER : 0;
+		if (*p == 'm')
+			of = read_mix(p + 1);
 		while (*p && *p++ != ' ')
 			;
 		for (; *p >= '0' && *p <= '9'; p++)
 			count = count * 10 + (u64)(*p - '0');
-		answer(flags, count < 1 ? 1 : count > MAX_COUNT ? MAX_COUNT : count);
+		if (of < 0)
+			for (;;)
+				sys1(NR_exit_group, 1);
+		answer(flags, (u64)of, count < 1 ? 1 : count > MAX_COUNT ? MAX_COUNT : count);
 	}
 }
 

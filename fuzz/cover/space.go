@@ -3,6 +3,7 @@ package cover
 import (
 	"fmt"
 	"math/bits"
+	"sync"
 )
 
 // MaxLevels is how many values a parameter can have.
@@ -26,7 +27,11 @@ type Space struct {
 	of     [][]int32 // the combinations that each parameter is in
 	start  []uint32  // what each parameter can be
 	empty  bool      // there is no row
+	once   [maxStrength + 1]sync.Once
+	known  [maxStrength + 1]*tuples // what is feasible, computed once
 }
+
+const maxStrength = 3
 
 // New makes a space. levels says how many values each parameter has. A row is
 // forbidden if for one of the combinations each term has its parameter's value.

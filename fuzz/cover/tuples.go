@@ -1,6 +1,9 @@
 package cover
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 // tuples is a set of combinations of t values of different parameters. Values of
 // all parameters are numbered through. For each context, which is t-1 of them
@@ -150,9 +153,18 @@ func above(set []uint64, least int, f func(int)) {
 	}
 }
 
-// feasible is the set of the combinations that a valid row can have. A row that
-// has one is its proof; for what no row showed, the search is exhaustive.
+// feasible is the set of the combinations that a valid row can have, of the
+// caller's own.
 func (s *Space) feasible(t int) *tuples {
+	s.once[t].Do(func() { s.known[t] = s.findFeasible(t) })
+	u := *s.known[t]
+	u.set, u.mask, u.flat = slices.Clone(u.set), make([]uint64, u.words), make([]int, len(s.levels))
+	return &u
+}
+
+// findFeasible computes it. A row that has a combination is its proof; for what
+// no row showed, the search is exhaustive.
+func (s *Space) findFeasible(t int) *tuples {
 	u := s.all(t)
 	if len(s.no) == 0 {
 		return u
