@@ -137,4 +137,3 @@ func (f *fuzzer) Burst(_ namespaces, n, inFlight int) (time.Duration, error) {
 }
 
 var _ concurrent = &fuzzer{}
-

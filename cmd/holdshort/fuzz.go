@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -70,6 +71,8 @@ func (c *fuzzCmd) Run(ctx context.Context, s *streams) error {
 	if c.ListParameters {
 		return c.list(s, b.Model)
 	}
+	// What lives is a few megabytes: the collector would run every few cases.
+	debug.SetGCPercent(400)
 	run := &campaign.Campaign{
 		Info:  campaign.Info{Model: b.Model.Hash(), Seed: c.Seed, Strength: c.Strength, Kernel: b.Kernel, Engine: "native", Freeze: c.Freeze},
 		Model: b.Model, N: c.N, Shard: shard, Shards: shards, Parallel: c.Parallel, MaxFindings: c.Max, Launch: b.Launch, Dir: b.Dir,

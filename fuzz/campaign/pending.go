@@ -24,7 +24,7 @@ type pending struct {
 
 const (
 	mostPending = 128 // each takes some 50 KiB of kernel memory
-	lookEvery   = 32
+	lookEvery   = 96  // a look takes as long as a few launches
 )
 
 func newPending() *pending {
