@@ -37,6 +37,9 @@ type held struct {
 	ownLinks int               // likewise
 	devices  map[string]device // of linux.netDevices, as they were on the host
 
+	// devicesAllowed are the rules that another engine adds by itself.
+	devicesAllowed []specs.LinuxDeviceCgroup
+
 	observer *probes.Observer // nil without one
 	frozen   bool             // the workload has passed execve, and is held there
 

@@ -95,7 +95,7 @@ func (h *held) deviceRules(rules []specs.LinuxDeviceCgroup) (any, bool, string, 
 					if err != nil {
 						return nil, false, "", err
 					}
-					if want := wantDevice(rules, a); allowed != want {
+					if want := wantDevice(rules, a); allowed != want && !(allowed && h.deviceByDefault(rules, a)) {
 						return got, false, fmt.Sprintf("%s is %s, and should be %s", a, allows(allowed), allows(want)), nil
 					}
 				}
@@ -103,6 +103,11 @@ func (h *held) deviceRules(rules []specs.LinuxDeviceCgroup) (any, bool, string, 
 		}
 	}
 	return got, true, "", nil
+}
+
+// deviceByDefault: another engine allows it beyond the rules, as it documents.
+func (h *held) deviceByDefault(rules []specs.LinuxDeviceCgroup, a access) bool {
+	return len(h.devicesAllowed) > 0 && wantDevice(append(slices.Clip(rules), h.devicesAllowed...), a)
 }
 
 func allows(yes bool) string {

@@ -23,6 +23,8 @@ type Check struct {
 	got    *posture.Posture
 	beyond *oracle.Beyond
 	found  *Evidence
+
+	inherited bool // the engine's caller's, where a fresh process has another
 }
 
 // Name is the field's name.

@@ -63,10 +63,16 @@ type Report struct {
 	// ConfirmedBy names the optional hooks that spoke of the workload's exec.
 	ConfirmedBy []string `json:"confirmed_by,omitempty"`
 	// Plan is what the launch consisted of, if that was asked for.
-	Plan     []checkpoint.PlannedStep `json:"plan,omitempty"`
-	Findings int                      `json:"findings"`
-	Lost     uint64                   `json:"lost"`
-	Config   *request.Request         `json:"config"`
+	Plan []checkpoint.PlannedStep `json:"plan,omitempty"`
+	// Unexpressed names what was left out of the request, because the engine
+	// has no words for it.
+	Unexpressed []string `json:"unexpressed,omitempty"`
+	// Inherited names what another engine's workload has from the engine's
+	// caller and what a fresh process has not, though nobody asked for either.
+	Inherited []string         `json:"inherited,omitempty"`
+	Findings  int              `json:"findings"`
+	Lost      uint64           `json:"lost"`
+	Config    *request.Request `json:"config"`
 }
 
 // SnapshotReport is a [Snapshot] in a report. An ip_is_entry of null means that
@@ -98,7 +104,7 @@ func NewReport(res *Result, m Meta) *Report {
 		Kernel: m.Kernel, Engine: m.Engine, Seed: m.Seed, Index: m.Index, Workload: m.Workload, Executions: m.Executions,
 		Snapshots: make([]SnapshotReport, len(res.snaps)), Checks: make([]CheckReport, len(res.Checks)),
 		Findings: res.Findings, Lost: res.Lost, Answers: res.Answers, Drift: res.Drift(),
-		ConfirmedBy: res.ConfirmedBy, Plan: m.Plan,
+		ConfirmedBy: res.ConfirmedBy, Plan: m.Plan, Inherited: res.Inherited(),
 	}
 	if res.exp != nil {
 		r.Config = res.exp.Request()

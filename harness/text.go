@@ -43,6 +43,7 @@ func (r *Report) Text(w io.Writer, s Style) error {
 	p.witness(r)
 	p.drift(r)
 	p.confirmed(r)
+	p.foreign(r)
 	p.notes(r)
 	p.plan(r)
 	p.held(r)
@@ -169,6 +170,25 @@ func (p *printer) check(c *CheckReport, color string) {
 func (p *printer) confirmed(r *Report) {
 	if len(r.ConfirmedBy) > 0 {
 		p.wrap("confirmed by "+strings.Join(r.ConfirmedBy, ", "), 2)
+	}
+}
+
+// foreign tells what there is only with another engine.
+func (p *printer) foreign(r *Report) {
+	if len(r.Unexpressed) > 0 {
+		p.b.WriteString(p.paint("1", "left out, the engine has no words for it") + "\n")
+		p.wrap(strings.Join(r.Unexpressed, ", "), 2)
+	}
+	if r.Executions > 1 {
+		p.line(fmt.Sprintf("  %d executions of the program were judged; this is the worst", r.Executions))
+	}
+	if len(r.Inherited) > 0 {
+		p.b.WriteString(p.paint("1", "inherited from the engine's caller, unasked") + "\n")
+		for i := range r.Checks {
+			if c := &r.Checks[i]; slices.Contains(r.Inherited, c.Field) && c.Outcome == oracle.Equal {
+				p.line("  " + c.Field + " " + show(c.Got))
+			}
+		}
 	}
 }
 

@@ -13,8 +13,8 @@ type process struct {
 	key    key
 	rec    Record
 	taken  bool
-	noExec bool // had not exec'd when the watch began
-	parent key  // its creator
+	noExec bool     // had not exec'd when the watch began
+	up     *process // its creator, kept though it may be forgotten; nil if that is not watched
 	// midwife: created a sibling (CLONE_PARENT), which is the one to be taken.
 	midwife bool
 	beside  *process // the newest of those siblings
@@ -73,7 +73,7 @@ func (p *process) event(h *head, b []byte) {
 	switch h.at {
 	case bpf.ProbesAtAT_FORK:
 		p.rec.Parent = int(h.parent)
-		p.parent = key{h.parent, h.info}
+		p.up = p.g.procs[key{h.parent, h.info}]
 		if s, ok := p.snapshot(AtCaller, h, b); ok {
 			s.PID, s.TGID, s.TID, s.StartNS = 0, int(h.parent), 0, h.info
 			p.rec.Caller = &s
@@ -208,6 +208,13 @@ func (p *process) freeze() {
 	case p.frozen <- struct{}{}:
 	default:
 	}
+	p.g.wake()
+}
+
+// wake tells who waits for any process of the group.
+func (g *group) wake() {
+	close(g.stir)
+	g.stir = make(chan struct{})
 }
 
 // noReturn: the return of execve was not seen. If the kernel itself says that it
@@ -259,6 +266,7 @@ func (p *process) end(didExec bool) {
 	}
 	p.rec.Ended = true
 	close(p.ended)
+	p.g.wake()
 	switch {
 	case p.midwife:
 		p.drop()
@@ -293,6 +301,7 @@ func (p *process) vanish() {
 	}
 	p.rec.Ended = true
 	close(p.ended)
+	p.g.wake()
 	p.settle()
 }
 
@@ -335,12 +344,9 @@ func (p *process) record() *Record {
 }
 
 func (p *process) descendsFrom(a *process) bool {
-	for range 64 {
-		if p.parent == a.key {
+	for up := p.up; up != nil; up = up.up {
+		if up == a {
 			return true
-		}
-		if p = p.g.procs[p.parent]; p == nil {
-			return false
 		}
 	}
 	return false

@@ -99,6 +99,7 @@ type group struct {
 	procs  map[key]*process
 	newest map[uint32]*process // by pid in the observer's namespace
 	idle   []*process          // ended without an exec, the oldest first
+	stir   chan struct{}       // closed, and replaced, when one goes to rest at an entry, or ends
 	closed bool
 }
 
@@ -111,7 +112,7 @@ func (o *Observer) newGroup(opts *WatchOptions) (*group, error) {
 	}
 	g := &group{
 		o: o, cookie: o.cookies.Add(1), opts: *opts,
-		procs: map[key]*process{}, newest: map[uint32]*process{},
+		procs: map[key]*process{}, newest: map[uint32]*process{}, stir: make(chan struct{}),
 	}
 	g.hot = opts.wants(AtReturn) || opts.wants(AtFirst)
 	if g.hot {

@@ -21,6 +21,7 @@ import (
 
 type cli struct {
 	Run        runCmd        `cmd:"" help:"Start one workload through the checkpoint and show what held."`
+	Verify     verifyCmd     `cmd:"" help:"Run somebody else's engine and judge its workload's first instruction."`
 	Doctor     doctorCmd     `cmd:"" help:"Show what this kernel offers, which hooks are live, and what cannot be verified here."`
 	VM         vmCmd         `cmd:"" name:"vm" help:"Other kernels, in guests."`
 	Fuzz       fuzzCmd       `cmd:"" help:"Launch random requests, verify each, and make findings small."`
@@ -34,7 +35,7 @@ type cli struct {
 
 const description = `holdshort parks a process between clone3 and execve, puts every constraint on it, lets it go, and proves from the kernel that its first user instruction already ran under all of them.
 
-Exit status: 0 clean, 1 a finding, 3 unsupported here or not observable, 4 a fault of ours or of the machine, 64 usage. "run" with a clean verdict exits with the workload's own status (128+n if signal n killed it).`
+Exit status: 0 clean, 1 a finding, 3 unsupported here or not observable, 4 a fault of ours or of the machine, 64 usage. "run" and "verify" with a clean verdict exit with the workload's own status (128+n if signal n killed it).`
 
 // exit is an error with the status that the command ends with.
 type exit struct {

@@ -43,6 +43,11 @@ func (e *Expectation) Holds(f Field, seen []*posture.Posture) bool {
 // Compare judges one field of an observed posture. The second result says why,
 // where that is not obvious from wanted and observed value.
 func (e *Expectation) Compare(f Field, got *posture.Posture) (Outcome, string) {
+	o, why := e.compare(f, got)
+	return e.chosen(f, got, o, why)
+}
+
+func (e *Expectation) compare(f Field, got *posture.Posture) (Outcome, string) {
 	o := table[f].ops
 	if ok, why := o.known(got); !ok {
 		return Unobservable, why

@@ -33,6 +33,8 @@ type plan struct {
 
 	landlockAdded []landlockLayer // that this kernel enforces, if any of them has rules
 
+	choices map[Field]choice // of another engine; nil for our own launcher
+
 	rlimitsAsked uint32 // if not 0, only these limits have a wanted value
 	beyond       []Beyond
 	judged       []judged // of each of them
@@ -90,6 +92,7 @@ func expect(req *request.Request, caller *posture.Posture, feat Features, inside
 	b.fs()
 	b.exec()
 	b.state()
+	b.profile()
 	e.beyond = Asked(req)
 	return e
 }

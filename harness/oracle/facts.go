@@ -29,6 +29,8 @@ type Features struct {
 	Program Program
 	// Labels are the caller's.
 	Labels Labels
+	// Profile is that of another engine; nil for our own launcher.
+	Profile *Profile
 	// Seccomp judges filters; without it they are unobservable.
 	Seccomp SeccompJudge
 }
@@ -44,7 +46,7 @@ func (a *Features) equal(b *Features) bool {
 	return a.AllCaps == b.AllCaps && a.SuidDumpable == b.SuidDumpable && slices.Equal(a.CPUs, b.CPUs) &&
 		(a.CPUs == nil) == (b.CPUs == nil) &&
 		a.SlackFollowsPolicy == b.SlackFollowsPolicy && a.CgroupV2 == b.CgroupV2 && slices.Equal(a.CgroupV1, b.CgroupV1) &&
-		a.Seccomp == b.Seccomp && a.LandlockABI == b.LandlockABI && a.Labels == b.Labels &&
+		a.Seccomp == b.Seccomp && a.Profile == b.Profile && a.LandlockABI == b.LandlockABI && a.Labels == b.Labels &&
 		x.SetUID == y.SetUID && x.SetGID == y.SetGID && x.HasFileCaps == y.HasFileCaps &&
 		x.FilePermitted == y.FilePermitted && x.FileInheritable == y.FileInheritable && x.FileEffective == y.FileEffective &&
 		x.Unreadable == y.Unreadable && x.Path == y.Path && slices.Equal(x.Interpreter, y.Interpreter)

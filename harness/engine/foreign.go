@@ -1,0 +1,275 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/holdshort/holdshort/harness/oracle"
+	"github.com/holdshort/holdshort/harness/request"
+)
+
+// Foreign is an engine of somebody else's that is driven by its command line.
+type Foreign struct {
+	Name    string
+	Binary  string // looked up in PATH
+	Profile *oracle.Profile
+	// Knows says in a line what it can be asked for.
+	Knows string
+
+	build func(*form) error
+}
+
+// Command is the command line of one request, with what belongs to it.
+type Command struct {
+	Args []string
+	Env  []string // what the engine is started with; nil is the caller's own
+	// Files are open at 3 and up; they are the caller's to close once the
+	// engine was started.
+	Files []*os.File
+	// PID is the engine's word on which process the workload is, or with Below
+	// which it descends from; nil if it gives none.
+	PID   func() (int, error)
+	Below bool
+	// Request is what the command line expresses: all of the request, unless
+	// parts may be left out.
+	Request *request.Request
+	// Unexpressed names the parts that the engine has no words for.
+	Unexpressed []string
+
+	cleanups []func()
+}
+
+// Close removes what was made for the command. It may be called twice.
+func (c *Command) Close() {
+	for _, f := range slices.Backward(c.cleanups) {
+		f()
+	}
+	c.cleanups = nil
+}
+
+// Engines lists the engines that a request can be translated for.
+func Engines() []*Foreign {
+	return []*Foreign{&runc, &crun, &youki, &bwrap, &unshare}
+}
+
+// ByName finds an engine by its name.
+func ByName(name string) (*Foreign, error) {
+	var names []string
+	for _, e := range Engines() {
+		if e.Name == name {
+			return e, nil
+		}
+		names = append(names, e.Name)
+	}
+	return nil, fmt.Errorf("no engine %q is known: there are %s; any other command goes after --", name, strings.Join(names, ", "))
+}
+
+// Command translates a request into the engine's command line. Parts that the
+// engine has no words for are an error that matches [ErrUnsupported], unless
+// partial allows them to be left out; then the command says which they are.
+//
+// Precondition: req.Validate() is nil.
+func (e *Foreign) Command(req *request.Request, partial bool) (*Command, error) {
+	rest, err := clone(req)
+	if err != nil {
+		return nil, err
+	}
+	f := &form{engine: e, req: req, rest: rest, cmd: &Command{}}
+	if err := e.build(f); err != nil {
+		f.cmd.Close()
+		return nil, err
+	}
+	f.cmd.Request = req
+	left := leftover(rest)
+	for _, p := range left {
+		f.refuse(true, p.String())
+	}
+	for _, err := range f.errs {
+		f.cmd.Unexpressed = append(f.cmd.Unexpressed, unexpressed(err))
+	}
+	if len(f.errs) > 0 && !partial {
+		f.cmd.Close()
+		return nil, errors.Join(f.errs...)
+	}
+	if len(left) > 0 {
+		if f.cmd.Request, err = without(req, left); err != nil {
+			f.cmd.Close()
+			return nil, err
+		}
+	}
+	return f.cmd, nil
+}
+
+func unexpressed(err error) string {
+	u, ok := errors.AsType[*UnsupportedError](err)
+	switch {
+	case !ok:
+		return err.Error()
+	case u.Why == "":
+		return u.Field
+	}
+	return u.Field + " (" + u.Why + ")"
+}
+
+// form is one translation. Each engine takes out of rest what it expresses;
+// what is left over was not.
+type form struct {
+	refusals
+	engine *Foreign
+	req    *request.Request
+	rest   *request.Request
+	cmd    *Command
+}
+
+func (f *form) add(args ...string) { f.cmd.Args = append(f.cmd.Args, args...) }
+
+// file passes an open file and returns its number.
+func (f *form) file(x *os.File) int {
+	f.cmd.Files = append(f.cmd.Files, x)
+	f.cmd.cleanups = append(f.cmd.cleanups, func() { x.Close() })
+	return 2 + len(f.cmd.Files)
+}
+
+// dir makes a directory that goes with the command.
+func (f *form) dir() (string, error) {
+	d, err := os.MkdirTemp("", "holdshort-")
+	if err == nil {
+		f.cmd.cleanups = append(f.cmd.cleanups, func() { _ = os.RemoveAll(d) })
+	}
+	return d, err
+}
+
+// program takes out what names the program.
+func (f *form) program() []string {
+	f.rest.Spec.Process.Args = nil
+	return f.req.Process().Args
+}
+
+func (f *form) env() []string {
+	f.rest.Spec.Process.Env = nil
+	if e := f.req.Process().Env; e != nil {
+		return e
+	}
+	return []string{}
+}
+
+// root is the absolute path of the root, or empty.
+func (f *form) root() string {
+	r := f.req.Spec.Root
+	if r == nil || r.Path == "" {
+		return ""
+	}
+	f.rest.Spec.Root.Path = ""
+	if filepath.IsAbs(r.Path) {
+		return r.Path
+	}
+	return filepath.Join(f.req.Dir, r.Path)
+}
+
+func clone(req *request.Request) (*request.Request, error) {
+	b, err := json.Marshal(req)
+	if err != nil {
+		return nil, err
+	}
+	q, err := request.Parse(b, false)
+	if err != nil {
+		return nil, err
+	}
+	q.Dir = req.Dir
+	q.Process() // never nil below
+	if q.Spec.Process == nil {
+		return nil, errors.New("a request without a process")
+	}
+	return q, nil
+}
+
+// place is where something is in a config.json.
+type place []string
+
+func (p place) String() string { return strings.Join(p, ".") }
+
+// passive are members that ask for nothing.
+var passive = []string{"ociVersion", "annotations"}
+
+// leftover lists what is still asked for.
+func leftover(req *request.Request) []place {
+	b, err := json.Marshal(req)
+	if err != nil {
+		return []place{{err.Error()}}
+	}
+	var doc map[string]any
+	if err := json.Unmarshal(b, &doc); err != nil {
+		return []place{{err.Error()}}
+	}
+	var out []place
+	var walk func(at place, v any)
+	walk = func(at place, v any) {
+		m, ok := v.(map[string]any)
+		if !ok {
+			if asks(v) {
+				out = append(out, slices.Clone(at))
+			}
+			return
+		}
+		for _, k := range sortedKeys(m) {
+			if len(at) == 0 && slices.Contains(passive, k) {
+				continue
+			}
+			walk(append(at, k), m[k])
+		}
+	}
+	walk(nil, doc)
+	return out
+}
+
+// asks reports that a value is not one that asks for nothing.
+func asks(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return false
+	case bool:
+		return v
+	case float64:
+		return v != 0
+	case string:
+		return v != ""
+	case []any:
+		return len(v) > 0
+	}
+	return true
+}
+
+// without is a copy of a request that does not ask for these parts.
+func without(req *request.Request, parts []place) (*request.Request, error) {
+	b, err := json.Marshal(req)
+	if err != nil {
+		return nil, err
+	}
+	var doc map[string]any
+	if err := json.Unmarshal(b, &doc); err != nil {
+		return nil, err
+	}
+	for _, p := range parts {
+		m := doc
+		for _, k := range p[:len(p)-1] {
+			if m, _ = m[k].(map[string]any); m == nil {
+				break
+			}
+		}
+		delete(m, p[len(p)-1])
+	}
+	if b, err = json.Marshal(doc); err != nil {
+		return nil, err
+	}
+	q, err := request.Parse(b, false)
+	if err != nil {
+		return nil, err
+	}
+	q.Dir = req.Dir
+	return q, nil
+}

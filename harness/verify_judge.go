@@ -1,0 +1,221 @@
+package harness
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/holdshort/holdshort/checkpoint"
+	"github.com/holdshort/holdshort/harness/engine"
+	"github.com/holdshort/holdshort/harness/oracle"
+	"github.com/holdshort/holdshort/harness/request"
+	"github.com/holdshort/holdshort/probes"
+	"github.com/holdshort/holdshort/probes/posture"
+	"golang.org/x/sys/unix"
+)
+
+// stranger is an engine of which only the runtime-spec is known, and what its
+// "Config" and "Linux Process" sections let every runtime add.
+var stranger = &oracle.Profile{Name: "the engine"}
+
+func (e *engineRun) profile() *oracle.Profile {
+	if e.opts.Profile != nil {
+		return e.opts.Profile
+	}
+	return stranger
+}
+
+// judge has the worst execution decide.
+func (e *engineRun) judge(command string) *Case {
+	list, why := e.find()
+	var worst *Case
+	for i := range list {
+		c := e.one(&list[i])
+		if worst == nil || rank(c.Verdict) > rank(worst.Verdict) || c.Verdict == worst.Verdict && c.Findings > worst.Findings {
+			worst = c
+		}
+	}
+	if worst == nil {
+		var lost uint64
+		for _, s := range e.records {
+			lost += s.rec.Lost
+		}
+		exp := oracle.Expect(e.req, &posture.Posture{}, e.features(e.launch())).With(&oracle.Facts{})
+		worst = &Case{Result: Judge(exp, nil, nil, lost), Meta: e.meta()}
+		worst.Reasons = append([]string{fmt.Sprintf("no execution of %q was seen among the descendants of %s", e.req.Process().Args, command)}, worst.Reasons...)
+	}
+	worst.Reasons = append(worst.Reasons, why...)
+	worst.Meta.Executions = len(list)
+	return worst
+}
+
+func rank(v Verdict) int { return slices.Index([]Verdict{Constrained, Unknown, Violated}, v) }
+
+func (e *engineRun) meta() Meta {
+	name := e.opts.Engine
+	if name == "" {
+		name = "other"
+	}
+	return Meta{Kernel: e.v.machine.release, Engine: name, Workload: Workload{Argv: e.req.Process().Args}}
+}
+
+func (e *engineRun) features(l *launch) oracle.Features {
+	f := e.v.machine.features(l)
+	f.Profile = e.profile()
+	return f
+}
+
+// launch is what the native engine would make of the request, as far as it
+// goes: for what files, namespaces and limits are meant.
+func (e *engineRun) launch() *launch { return e.launchOf(e.req, "/any") }
+
+// launchOf is launch for the request with, if it limits something and names no
+// cgroup, this one.
+func (e *engineRun) launchOf(req *request.Request, cgroup string) *launch {
+	m := e.v.machine
+	cfg, err := engine.Config(engine.WithCgroup(req, &m.host, cgroup), m.engine())
+	if err != nil {
+		p := req.Process()
+		cfg = &checkpoint.Config{Args: p.Args, Env: p.Env, Cwd: p.Cwd}
+		if root := req.Spec.Root; root != nil && root.Path != "" {
+			if cfg.Root.Path = root.Path; !path.IsAbs(root.Path) {
+				cfg.Root.Path = path.Join(req.Dir, root.Path)
+			}
+		}
+		for _, n := range req.Linux().Namespaces {
+			cfg.Namespaces = append(cfg.Namespaces, checkpoint.Namespace{Kind: checkpoint.NamespaceKind(shortKind[string(n.Type)]), Path: n.Path})
+		}
+	}
+	if at := req.Linux().CgroupsPath; strings.HasPrefix(at, "/") && err == nil {
+		// Which of the hierarchies it joins, the engine decides.
+		if cfg.Cgroup.V1 == nil {
+			cfg.Cgroup.V1 = map[string]string{}
+		}
+		for c, dir := range m.host.CgroupV1 {
+			cfg.Cgroup.V1[c] = path.Join(dir, at)
+		}
+	}
+	l := &launch{
+		r: &Runner{machine: m, observer: e.v.observer, proc: e.v.proc}, req: req, cfg: cfg, begun: e.begun, meta: e.meta(),
+	}
+	return l
+}
+
+// shortKind has the kernel's names for those of the spec that differ.
+var shortKind = map[string]string{
+	"pid": "pid", "network": "net", "mount": "mnt", "ipc": "ipc", "uts": "uts", "user": "user", "cgroup": "cgroup", "time": "time",
+}
+
+// one judges one execution.
+func (e *engineRun) one(c *candidate) *Case {
+	e.mu.Lock()
+	st := e.frozen[c.key()]
+	e.mu.Unlock()
+	rec := only(c.rec, c.n)
+	cs := e.weigh(c, rec, st, e.callerOf(e.records, c))
+	if st == nil && e.v.proc != nil && cs.Verdict == Constrained {
+		cs.Verdict = Unknown
+		cs.doubt(EvidenceLost, "it was not held at its entry point")
+	}
+	return cs
+}
+
+// weigh judges one execution by what is known of it so far.
+func (e *engineRun) weigh(c *candidate, rec *probes.Record, st *stopped, caller *posture.Posture) *Case {
+	l := e.launch()
+	var reason error
+	if st != nil && st.launch != nil {
+		l = st.launch // looked up in the workload's own root
+	} else {
+		reason = l.foresee()
+		behindMounts(l)
+	}
+	// The identity of the engine's own descriptors is not known here.
+	l.facts.Files = []posture.File{{FD: 0}, {FD: 1}, {FD: 2}}
+	for i := range e.req.Ext.PassFDs {
+		l.facts.Files = append(l.facts.Files, posture.File{FD: int32(3 + i)})
+	}
+	l.facts.PID = posture.Known(uint32(rec.TGID))
+	l.facts.Parent = posture.Known(uint32(rec.Parent))
+	// A C library lets nobody reset its own two signals, 32 and 33, so what an
+	// engine was started with it passes on; GNU make ignores them.
+	ignored, _ := caller.Signals.Ignored.Get()
+	l.facts.Ignorable = ignored & (3 << 31)
+	if e.v.proc != nil {
+		l.facts.Signals |= 1 << (unix.SIGSTOP - 1)
+	}
+	snaps, lost := l.snapshots(rec)
+	if st != nil {
+		l.frozen = st.snapshot
+		snaps = l.addFrozen(snaps)
+	}
+	l.meta.Workload.HostPID, l.meta.Workload.PID = rec.PID, insidePID(snaps)
+	exp := oracle.Expect(e.req, caller, e.features(l)).With(&l.facts)
+	var evidence []Evidence
+	if st != nil {
+		evidence = st.evidence
+	}
+	cs := &Case{Result: Judge(exp, snaps, evidence, lost), Meta: l.meta}
+	cs.ConfirmedBy = rec.ConfirmedBy(c.n)
+	cs.inherits(e.opts.Clean)
+	if reason != nil {
+		cs.Reasons = append(cs.Reasons, reason.Error())
+	}
+	return cs
+}
+
+// only is the part of a record that is about one exec.
+func only(rec *probes.Record, n int) *probes.Record {
+	r := *rec
+	r.Snapshots, r.Missing = nil, nil
+	last := 0
+	for i := range rec.Snapshots {
+		last = max(last, rec.Snapshots[i].Exec)
+	}
+	for i := range rec.Snapshots {
+		s := &rec.Snapshots[i]
+		if s.Exec == n && (s.At != probes.AtExit || n == last) {
+			r.Snapshots = append(r.Snapshots, *s)
+		}
+	}
+	for _, m := range rec.Missing {
+		if m.Exec == n {
+			r.Missing = append(r.Missing, m)
+		}
+	}
+	return &r
+}
+
+// inherits marks what the workload has from the engine's caller and what a fresh
+// process has not. It is no finding, unless a clean one was asked for.
+func (r *Result) inherits(clean bool) {
+	for i := range r.Checks {
+		c := &r.Checks[i]
+		if c.Field >= oracle.NumFields || c.Class() != oracle.Kept || c.Outcome != oracle.Equal || c.got == nil || c.Why != "" {
+			continue
+		}
+		if fresh, known := oracle.Fresh(c.Field, c.got); !known || fresh {
+			continue
+		}
+		c.inherited = true
+		if !clean {
+			continue
+		}
+		c.Outcome, c.Why = oracle.Inherited, "the engine's caller has it, nobody asked for it, and a fresh process has not"
+		r.Findings++
+		r.Verdict, r.Cause = Violated, NoCause
+	}
+}
+
+// Inherited names what the workload has from the engine's caller and what a
+// fresh process has not, though nobody asked for either.
+func (r *Result) Inherited() []string {
+	var out []string
+	for i := range r.Checks {
+		if r.Checks[i].inherited {
+			out = append(out, r.Checks[i].Name())
+		}
+	}
+	return out
+}
