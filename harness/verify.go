@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"sync"
 	"time"
 
 	"github.com/holdshort/holdshort/harness/oracle"
@@ -13,6 +14,7 @@ import (
 	"github.com/holdshort/holdshort/probes"
 	"github.com/holdshort/holdshort/probes/posture"
 	"github.com/holdshort/holdshort/probes/procfs"
+	"golang.org/x/sys/unix"
 )
 
 // VerifierOptions are the settings of a [Verifier]; the zero value is a good
@@ -23,6 +25,9 @@ type VerifierOptions struct {
 	// workload until it was read there a second time, from /proc, with what no
 	// posture shows: mounts, masks, sysctls, devices, limits of cgroups. Its
 	// parent, the engine, may be told of the stop. It takes CAP_SYS_PTRACE.
+	//
+	// Precondition: this process starts nothing else at the very moment at
+	// which an engine is started: it would be stopped, too.
 	Freeze bool
 	// Probes are the observer's settings; nil is a good choice.
 	Probes *probes.Options
@@ -33,7 +38,7 @@ type VerifierOptions struct {
 // goroutines.
 type Verifier struct {
 	observer *probes.Observer
-	children *probes.Children
+	births   sync.Mutex // one engine is born at a time
 	release  func()
 	machine  *machine
 	proc     *procfs.Reader // nil unless workloads are frozen
@@ -46,16 +51,12 @@ func watchAll(freeze bool) *probes.WatchOptions {
 	}
 }
 
-// NewVerifier opens the observer and watches every process that this process
-// starts from now on, with all that descend from it. It fails where the observer
+// NewVerifier opens the observer. It fails where the observer
 // cannot be opened: see [probes.Open]. The caller closes the Verifier.
 func NewVerifier(ctx context.Context, opts *VerifierOptions) (*Verifier, error) {
 	v, err := openVerifier(ctx, opts)
 	if err != nil {
 		return nil, err
-	}
-	if v.children, err = v.observer.WatchChildrenOf(ctx, os.Getpid(), watchAll(v.proc != nil)); err != nil {
-		return nil, errors.Join(err, v.observer.Close())
 	}
 	v.release = v.observer.KeepAttached()
 	return v, nil
@@ -85,11 +86,7 @@ func openVerifier(ctx context.Context, opts *VerifierOptions) (*Verifier, error)
 // Close ends the observation.
 func (v *Verifier) Close() error {
 	v.release()
-	var err error
-	if v.children != nil {
-		err = v.children.Close()
-	}
-	return errors.Join(err, v.observer.Close())
+	return v.observer.Close()
 }
 
 // VerifyOptions say more about one engine's command.
@@ -141,15 +138,13 @@ func (v *Verifier) VerifyWith(ctx context.Context, req *request.Request, cmd *ex
 		return nil, err
 	}
 	e := v.engineRun(req, opts)
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("harness: start the engine: %w", err)
-	}
-	w, err := v.children.Take(ctx, cmd.Process.Pid)
+	w, end, err := v.start(ctx, cmd)
 	if err != nil {
-		return nil, errors.Join(err, cmd.Wait())
+		return nil, err
 	}
-	defer w.Close()
+	defer end()
 	stop := e.holdAll(ctx, w)
+	ended(cmd.Process.Pid)
 	_ = cmd.Wait()
 	stop()
 	short, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
@@ -163,6 +158,50 @@ func (v *Verifier) VerifyWith(ctx context.Context, req *request.Request, cmd *ex
 		c.Meta.Workload.Signal = signalOf(cmd.ProcessState)
 	}
 	return c, nil
+}
+
+// start starts an engine that is watched from its birth.
+func (v *Verifier) start(ctx context.Context, cmd *exec.Cmd) (*probes.Watch, func(), error) {
+	v.births.Lock()
+	defer v.births.Unlock()
+	kids, err := v.observer.WatchChildrenOf(ctx, os.Getpid(), watchAll(v.proc != nil))
+	if err != nil {
+		return nil, nil, err
+	}
+	fail := func(err error) (*probes.Watch, func(), error) {
+		return nil, nil, errors.Join(err, kids.Close())
+	}
+	// With a frozen engine Start still returns: its exec is over by then.
+	if err := cmd.Start(); err != nil {
+		return fail(fmt.Errorf("harness: start the engine: %w", err))
+	}
+	w, err := kids.Take(ctx, cmd.Process.Pid)
+	if err == nil {
+		err = kids.Seal()
+	}
+	if err != nil {
+		_ = cmd.Process.Kill()
+		return fail(errors.Join(err, cmd.Wait()))
+	}
+	return w, func() { w.Close(); kids.Close() }, nil
+}
+
+// ended waits until a child has ended, and reaps nothing. A child that is traced
+// while it is read has its stops reported to whichever thread waits for it
+// (wait_consider_task, kernel/exit.c), and package os takes any report for the
+// end. A pidfd becomes readable at the end alone.
+func ended(pid int) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
+	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	for {
+		if _, err := unix.Poll(p, -1); !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
 }
 
 // collect takes the records of the engine and of all that descend from it.

@@ -2,7 +2,9 @@ package probes
 
 import (
 	"context"
+	"errors"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -78,4 +80,15 @@ func (w *Watch) DescendsFrom(other *Watch) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return w.p.g == other.p.g && w.p.descendsFrom(other.p)
+}
+
+// Seal ends the watching for births: children that the parent creates from now
+// on are not observed, and another watch may be set on it. Those created before
+// stay watched, and so does what descends from them, until Close.
+func (c *Children) Seal() error {
+	err := c.g.o.objs.parents.Delete(c.tgid)
+	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return explain("end the watch for births", err)
+	}
+	return nil
 }

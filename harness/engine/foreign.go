@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -97,7 +98,7 @@ func (e *Foreign) Command(req *request.Request, partial bool) (*Command, error) 
 		return nil, errors.Join(f.errs...)
 	}
 	if len(left) > 0 {
-		if f.cmd.Request, err = without(req, left); err != nil {
+		if f.cmd.Request, err = without(req, rest, left); err != nil {
 			f.cmd.Close()
 			return nil, err
 		}
@@ -196,14 +197,34 @@ func (p place) String() string { return strings.Join(p, ".") }
 // passive are members that ask for nothing.
 var passive = []string{"ociVersion", "annotations"}
 
+// members is a config.json.
+type members map[string]any
+
+func document(req *request.Request) (m members, err error) {
+	b, err := json.Marshal(req)
+	if err == nil {
+		err = json.Unmarshal(b, &m)
+	}
+	return m, err
+}
+
+// parent is the object that a place is in; an empty one if there is none.
+func (m members) parent(p place) map[string]any {
+	at := map[string]any(m)
+	for _, k := range p[:len(p)-1] {
+		next, ok := at[k].(map[string]any)
+		if !ok {
+			return map[string]any{}
+		}
+		at = next
+	}
+	return at
+}
+
 // leftover lists what is still asked for.
 func leftover(req *request.Request) []place {
-	b, err := json.Marshal(req)
+	doc, err := document(req)
 	if err != nil {
-		return []place{{err.Error()}}
-	}
-	var doc map[string]any
-	if err := json.Unmarshal(b, &doc); err != nil {
 		return []place{{err.Error()}}
 	}
 	var out []place
@@ -223,7 +244,7 @@ func leftover(req *request.Request) []place {
 			walk(append(at, k), m[k])
 		}
 	}
-	walk(nil, doc)
+	walk(nil, map[string]any(doc))
 	return out
 }
 
@@ -244,26 +265,32 @@ func asks(v any) bool {
 	return true
 }
 
-// without is a copy of a request that does not ask for these parts.
-func without(req *request.Request, parts []place) (*request.Request, error) {
-	b, err := json.Marshal(req)
+// without is a copy of a request that does not ask for these parts; of a list,
+// only what rest still has of it is left out.
+func without(req, rest *request.Request, parts []place) (*request.Request, error) {
+	doc, err := document(req)
 	if err != nil {
 		return nil, err
 	}
-	var doc map[string]any
-	if err := json.Unmarshal(b, &doc); err != nil {
+	over, err := document(rest)
+	if err != nil {
 		return nil, err
 	}
 	for _, p := range parts {
-		m := doc
-		for _, k := range p[:len(p)-1] {
-			if m, _ = m[k].(map[string]any); m == nil {
-				break
-			}
+		m, last := doc.parent(p), p[len(p)-1]
+		list, ok := m[last].([]any)
+		if ok {
+			bad, _ := over.parent(p)[last].([]any)
+			list = slices.DeleteFunc(list, func(x any) bool {
+				return slices.ContainsFunc(bad, func(y any) bool { return reflect.DeepEqual(x, y) })
+			})
 		}
-		delete(m, p[len(p)-1])
+		if m[last] = list; len(list) == 0 {
+			delete(m, last)
+		}
 	}
-	if b, err = json.Marshal(doc); err != nil {
+	b, err := json.Marshal(doc)
+	if err != nil {
 		return nil, err
 	}
 	q, err := request.Parse(b, false)

@@ -1,0 +1,127 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/holdshort/holdshort/harness/request"
+)
+
+// What each engine is told, and what it cannot be told. UID and GID stand for
+// our own.
+func TestForeign_CommandLine(t *testing.T) {
+	const args = `"process":{"args":["/bin/true","x"],"env":["A=b"],"cwd":"/tmp"}`
+	for name, c := range map[string]struct {
+		engine, config, want string
+		unexpressed          []string
+	}{
+		"bwrap, little": {"bwrap", `{` + args + `,"linux":{"namespaces":[{"type":"mount"}]},"holdshort":{"keepIDs":true}}`,
+			"bwrap --dev-bind / / --chdir /tmp --clearenv --setenv A b --info-fd 3 -- /bin/true x", nil},
+		"bwrap, much": {"bwrap", `{` + args + `,"hostname":"h","root":{"path":"/r","readonly":true},"linux":{"namespaces":[{"type":"mount"},{"type":"pid"},{"type":"uts"}]},
+			"mounts":[{"destination":"/proc","type":"proc"},{"destination":"/t","type":"tmpfs","options":["size=4096","mode=0700"]},
+			{"destination":"/b","type":"none","source":"/x","options":["rbind","ro"]}],"holdshort":{"keepIDs":true,"session":true,"pdeathsig":"SIGKILL"}}`,
+			"bwrap --unshare-pid --unshare-uts --as-pid-1 --hostname h --ro-bind /r / --proc /proc --size 4096 --perms 0700 --tmpfs /t --ro-bind /x /b " +
+				"--chdir /tmp --clearenv --setenv A b --new-session --die-with-parent --info-fd 3 -- /bin/true x", nil},
+		"bwrap, too much": {"bwrap", `{"process":{"args":["x"],"oomScoreAdj":5,"rlimits":[{"type":"RLIMIT_CORE","soft":0,"hard":0}]},"linux":{"namespaces":[{"type":"mount"},{"type":"time"}]},
+			"mounts":[{"destination":"/s","type":"sysfs"}],"holdshort":{"keepIDs":true}}`,
+			"bwrap --dev-bind / / --clearenv --info-fd 3 -- x", []string{"linux.namespaces", "mounts", "process.oomScoreAdj", "process.rlimits"}},
+		"bwrap, ids": {"bwrap", `{"process":{"args":["x"],"user":{"uid":5,"gid":6}},"linux":{"namespaces":[{"type":"mount"},{"type":"user"}],
+			"uidMappings":[{"containerID":5,"hostID":UID,"size":1}],"gidMappings":[{"containerID":6,"hostID":GID,"size":1}]},"holdshort":{"denySetgroups":true}}`,
+			"bwrap --unshare-user --uid 5 --gid 6 --dev-bind / / --clearenv --info-fd 3 -- x", nil},
+		"unshare": {"unshare", `{` + args + `,"root":{"path":"/r"},"linux":{"namespaces":[{"type":"pid"},{"type":"mount"},{"type":"time"}],"timeOffsets":{"boottime":{"secs":7}}},"holdshort":{"keepIDs":true}}`,
+			"unshare --mount --pid --time --fork --boottime=7 --root=/r --wd=/tmp -- /bin/true x", nil},
+		"unshare, ids": {"unshare", `{"process":{"args":["x"],"user":{"uid":5,"gid":6}},"linux":{"namespaces":[{"type":"network"}]}}`,
+			"unshare --net --setgid 6 --setuid 5 -- x", nil},
+		"unshare, a nice value": {"unshare", `{"process":{"args":["x"]},"linux":{"namespaces":[{"type":"uts"}]},"holdshort":{"keepIDs":true,"nice":3}}`,
+			"unshare --uts -- x", []string{"holdshort.nice"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, err := ByName(c.engine)
+			if err != nil {
+				t.Fatal(err)
+			}
+			config := strings.NewReplacer("UID", fmt.Sprint(os.Geteuid()), "GID", fmt.Sprint(os.Getegid())).Replace(c.config)
+			q, err := request.Parse([]byte(config), true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := q.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := e.Command(q, false); errors.Is(err, ErrUnsupported) != (len(c.unexpressed) > 0) {
+				t.Errorf("error %v", err)
+			}
+			cmd, err := e.Command(q, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer cmd.Close()
+			if got := strings.Join(cmd.Args, " "); got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+			if got, want := strings.Join(cmd.Unexpressed, " "), strings.Join(c.unexpressed, " "); got != want {
+				t.Errorf("unexpressed %s; want %s", got, want)
+			}
+			if again, err := e.Command(cmd.Request, false); err != nil {
+				t.Errorf("what is left cannot be expressed either: %v", err)
+			} else {
+				again.Close()
+			}
+		})
+	}
+}
+
+// A bundle is run as it is; of a request without one a bundle is made, with
+// paths that mean the same.
+func TestForeign_Bundle(t *testing.T) {
+	dir := t.TempDir()
+	q := request.New("/bin/true")
+	q.Ext = request.Extension{}
+	b := []byte(`{"ociVersion":"1.0.2","process":{"args":["/bin/true"],"cwd":"/"},"root":{"path":"rootfs"},"mounts":[{"destination":"/m","source":"m","options":["bind"]}]}`)
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	q, err := request.Parse(b, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.Dir = dir
+	e, _ := ByName("runc")
+	cmd, err := e.Command(q, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Close()
+	if cmd.Args[3] != dir {
+		t.Errorf("bundle %s; want %s", cmd.Args[3], dir)
+	}
+	q.Spec.Process.Args = []string{"/bin/false"}
+	other, err := e.Command(q, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := other.Args[3]
+	b, err = os.ReadFile(filepath.Join(made, "config.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c struct {
+		Root   struct{ Path string }
+		Mounts []struct{ Source string }
+	}
+	if err := json.Unmarshal(b, &c); err != nil {
+		t.Fatal(err)
+	}
+	if c.Root.Path != dir+"/rootfs" || c.Mounts[0].Source != dir+"/m" {
+		t.Errorf("paths %+v", c)
+	}
+	other.Close()
+	if _, err := os.Stat(made); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the bundle is still there: %v", err)
+	}
+}
