@@ -34,7 +34,6 @@ type engineRun struct {
 
 	mu     sync.Mutex
 	frozen map[execution]*stopped // guarded by mu
-	caller *posture.Posture       // guarded by mu until the engine has ended
 }
 
 // execution names one exec: the process, and which of its execs.

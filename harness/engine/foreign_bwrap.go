@@ -119,8 +119,12 @@ func (f *form) bwrapNamespaces() {
 		kind specs.LinuxNamespaceType
 		flag string
 	}{
-		{specs.UserNamespace, "--unshare-user"}, {specs.IPCNamespace, "--unshare-ipc"}, {specs.PIDNamespace, "--unshare-pid"},
-		{specs.NetworkNamespace, "--unshare-net"}, {specs.UTSNamespace, "--unshare-uts"}, {specs.CgroupNamespace, "--unshare-cgroup"},
+		{specs.UserNamespace, "--unshare-user"},
+		{specs.IPCNamespace, "--unshare-ipc"},
+		{specs.PIDNamespace, "--unshare-pid"},
+		{specs.NetworkNamespace, "--unshare-net"},
+		{specs.UTSNamespace, "--unshare-uts"},
+		{specs.CgroupNamespace, "--unshare-cgroup"},
 	} {
 		if f.takeNS(n.kind) {
 			f.add(n.flag)
@@ -286,10 +290,11 @@ func memfd(name string, b []byte) (*os.File, error) {
 		return nil, fmt.Errorf("engine: memfd_create: %w", err)
 	}
 	m := os.NewFile(uintptr(fd), name)
-	if _, err := m.Write(b); err == nil {
-		_, err = m.Seek(0, 0)
+	if _, err := m.Write(b); err != nil {
+		m.Close()
+		return nil, err
 	}
-	if err != nil {
+	if _, err := m.Seek(0, 0); err != nil {
 		m.Close()
 		return nil, err
 	}

@@ -20,25 +20,41 @@ func TestForeign_CommandLine(t *testing.T) {
 		engine, config, want string
 		unexpressed          []string
 	}{
-		"bwrap, little": {"bwrap", `{` + args + `,"linux":{"namespaces":[{"type":"mount"}]},"holdshort":{"keepIDs":true}}`,
-			"bwrap --dev-bind / / --chdir /tmp --clearenv --setenv A b --info-fd 3 -- /bin/true x", nil},
-		"bwrap, much": {"bwrap", `{` + args + `,"hostname":"h","root":{"path":"/r","readonly":true},"linux":{"namespaces":[{"type":"mount"},{"type":"pid"},{"type":"uts"}]},
+		"bwrap, little": {
+			"bwrap", `{` + args + `,"linux":{"namespaces":[{"type":"mount"}]},"holdshort":{"keepIDs":true}}`,
+			"bwrap --dev-bind / / --chdir /tmp --clearenv --setenv A b --info-fd 3 -- /bin/true x", nil,
+		},
+		"bwrap, much": {
+			"bwrap", `{` + args + `,"hostname":"h","root":{"path":"/r","readonly":true},"linux":{"namespaces":[{"type":"mount"},{"type":"pid"},{"type":"uts"}]},
 			"mounts":[{"destination":"/proc","type":"proc"},{"destination":"/t","type":"tmpfs","options":["size=4096","mode=0700"]},
 			{"destination":"/b","type":"none","source":"/x","options":["rbind","ro"]}],"holdshort":{"keepIDs":true,"session":true,"pdeathsig":"SIGKILL"}}`,
 			"bwrap --unshare-pid --unshare-uts --as-pid-1 --hostname h --ro-bind /r / --proc /proc --size 4096 --perms 0700 --tmpfs /t --ro-bind /x /b " +
-				"--chdir /tmp --clearenv --setenv A b --new-session --die-with-parent --info-fd 3 -- /bin/true x", nil},
-		"bwrap, too much": {"bwrap", `{"process":{"args":["x"],"oomScoreAdj":5,"rlimits":[{"type":"RLIMIT_CORE","soft":0,"hard":0}]},"linux":{"namespaces":[{"type":"mount"},{"type":"time"}]},
+				"--chdir /tmp --clearenv --setenv A b --new-session --die-with-parent --info-fd 3 -- /bin/true x", nil,
+		},
+		"bwrap, too much": {
+			"bwrap", `{"process":{"args":["x"],"oomScoreAdj":5,"rlimits":[{"type":"RLIMIT_CORE","soft":0,"hard":0}]},"linux":{"namespaces":[{"type":"mount"},{"type":"time"}]},
 			"mounts":[{"destination":"/s","type":"sysfs"}],"holdshort":{"keepIDs":true}}`,
-			"bwrap --dev-bind / / --clearenv --info-fd 3 -- x", []string{"linux.namespaces", "mounts", "process.oomScoreAdj", "process.rlimits"}},
-		"bwrap, ids": {"bwrap", `{"process":{"args":["x"],"user":{"uid":5,"gid":6}},"linux":{"namespaces":[{"type":"mount"},{"type":"user"}],
+			"bwrap --dev-bind / / --clearenv --info-fd 3 -- x",
+			[]string{"linux.namespaces", "mounts", "process.oomScoreAdj", "process.rlimits"},
+		},
+		"bwrap, ids": {
+			"bwrap", `{"process":{"args":["x"],"user":{"uid":5,"gid":6}},"linux":{"namespaces":[{"type":"mount"},{"type":"user"}],
 			"uidMappings":[{"containerID":5,"hostID":UID,"size":1}],"gidMappings":[{"containerID":6,"hostID":GID,"size":1}]},"holdshort":{"denySetgroups":true}}`,
-			"bwrap --unshare-user --uid 5 --gid 6 --dev-bind / / --clearenv --info-fd 3 -- x", nil},
-		"unshare": {"unshare", `{` + args + `,"root":{"path":"/r"},"linux":{"namespaces":[{"type":"pid"},{"type":"mount"},{"type":"time"}],"timeOffsets":{"boottime":{"secs":7}}},"holdshort":{"keepIDs":true}}`,
-			"unshare --mount --pid --time --fork --boottime=7 --root=/r --wd=/tmp -- /bin/true x", nil},
-		"unshare, ids": {"unshare", `{"process":{"args":["x"],"user":{"uid":5,"gid":6}},"linux":{"namespaces":[{"type":"network"}]}}`,
-			"unshare --net --setgid 6 --setuid 5 -- x", nil},
-		"unshare, a nice value": {"unshare", `{"process":{"args":["x"]},"linux":{"namespaces":[{"type":"uts"}]},"holdshort":{"keepIDs":true,"nice":3}}`,
-			"unshare --uts -- x", []string{"holdshort.nice"}},
+			"bwrap --unshare-user --uid 5 --gid 6 --dev-bind / / --clearenv --info-fd 3 -- x", nil,
+		},
+		"unshare": {
+			"unshare", `{` + args + `,"root":{"path":"/r"},"linux":{"namespaces":[{"type":"pid"},{"type":"mount"},{"type":"time"}],"timeOffsets":{"boottime":{"secs":7}}},"holdshort":{"keepIDs":true}}`,
+			"unshare --mount --pid --time --fork --boottime=7 --root=/r --wd=/tmp -- /bin/true x", nil,
+		},
+		"unshare, ids": {
+			"unshare", `{"process":{"args":["x"],"user":{"uid":5,"gid":6}},"linux":{"namespaces":[{"type":"network"}]}}`,
+			"unshare --net --setgid 6 --setuid 5 -- x", nil,
+		},
+		"unshare, a nice value": {
+			"unshare", `{"process":{"args":["x"]},"linux":{"namespaces":[{"type":"uts"}]},"holdshort":{"keepIDs":true,"nice":3}}`,
+			"unshare --uts -- x",
+			[]string{"holdshort.nice"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e, err := ByName(c.engine)

@@ -21,8 +21,14 @@ func buildUnshare(f *form) error {
 		kind specs.LinuxNamespaceType
 		flag string
 	}{
-		{specs.UserNamespace, "--user"}, {specs.MountNamespace, "--mount"}, {specs.IPCNamespace, "--ipc"}, {specs.PIDNamespace, "--pid"},
-		{specs.NetworkNamespace, "--net"}, {specs.UTSNamespace, "--uts"}, {specs.CgroupNamespace, "--cgroup"}, {specs.TimeNamespace, "--time"},
+		{specs.UserNamespace, "--user"},
+		{specs.MountNamespace, "--mount"},
+		{specs.IPCNamespace, "--ipc"},
+		{specs.PIDNamespace, "--pid"},
+		{specs.NetworkNamespace, "--net"},
+		{specs.UTSNamespace, "--uts"},
+		{specs.CgroupNamespace, "--cgroup"},
+		{specs.TimeNamespace, "--time"},
 	} {
 		if f.takeNS(n.kind) {
 			f.add(n.flag)
