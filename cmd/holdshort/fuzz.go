@@ -11,7 +11,6 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"time"
 
@@ -25,13 +24,14 @@ type fuzzCmd struct {
 	For      time.Duration `help:"Run for so long." placeholder:"DURATION"`
 	Seed     uint64        `help:"Seed of the campaign (default: that of --resume, or a random one)." placeholder:"S"`
 	Strength int           `help:"Begin with all combinations of so many parameters: 2 or 3; 1 is none (default 2)." placeholder:"T"`
-	Shard    string        `help:"Run part I of N, counted from 1." placeholder:"I/N" default:"1/1"`
+	Shard    string        `help:"Run part I of N, counted from 1; auto asks Slurm, Kubernetes, GitLab, or HOLDSHORT_SHARD_INDEX and HOLDSHORT_SHARDS." placeholder:"I/N|auto[/N]" default:"1/1"`
 	Parallel int           `short:"j" help:"Launches at a time (default: eight times the processors, since most of a launch is waiting for the kernel)." placeholder:"N"`
 	Freeze   bool          `help:"Hold each workload at its first instruction and read everything a second time there."`
 	Without  []string      `help:"Leave parameters out; repeatable." sep:";" placeholder:"NAME"`
 	Max      int           `name:"max-findings" help:"End after so many cases with findings; 0 is never." default:"20" placeholder:"N"`
 	NoShrink bool          `help:"Do not make findings small."`
 	Out      string        `help:"Write results to a new file, as JSON lines." type:"path" placeholder:"FILE" xor:"file"`
+	Results  string        `help:"As --resume if the file is there, else as --out: for parts that may be started again." type:"path" placeholder:"FILE" xor:"file"`
 	Resume   string        `help:"Go on with the campaign in this file." type:"path" placeholder:"FILE" xor:"file"`
 	JSON     bool          `name:"json" help:"Print the results as JSON lines on stdout."`
 	Quiet    bool          `short:"q" help:"Do not tell how far it is."`
@@ -49,13 +49,17 @@ Examples:
   holdshort fuzz -n 2000 --out results.jsonl
   holdshort fuzz --for 1h --strength 3 --seed 7 --shard 3/16 --out 3.jsonl
   holdshort fuzz --resume results.jsonl -n 10000
+  holdshort fuzz --shard auto --seed 7 -n 100000 --results "$DIR/$JOB_COMPLETION_INDEX.jsonl"
   holdshort fuzz --list-parameters`
 }
 
 func (c *fuzzCmd) Run(ctx context.Context, s *streams) error {
-	shard, shards, err := parseShard(c.Shard)
+	shard, err := parseShard(c.Shard, os.Getenv)
 	if err != nil {
 		return usage(err)
+	}
+	if shard.of > 1 && c.Seed == 0 && c.Resume == "" && !c.ListParameters {
+		return usage(errors.New("the parts of one campaign have the same --seed"))
 	}
 	if c.Strength < 0 || c.Strength > 3 {
 		return usage(fmt.Errorf("--strength %d: 1, 2 and 3 are possible", c.Strength))
@@ -75,7 +79,7 @@ func (c *fuzzCmd) Run(ctx context.Context, s *streams) error {
 	debug.SetGCPercent(400)
 	run := &campaign.Campaign{
 		Info:  campaign.Info{Model: b.Model.Hash(), Seed: c.Seed, Strength: c.Strength, Kernel: b.Kernel, Engine: "native", Freeze: c.Freeze},
-		Model: b.Model, N: c.N, Shard: shard, Shards: shards, Parallel: c.Parallel, MaxFindings: c.Max, Launch: b.Launch, Dir: b.Dir,
+		Model: b.Model, N: c.N, Shard: shard.index, Shards: shard.of, Parallel: c.Parallel, MaxFindings: c.Max, Launch: b.Launch, Dir: b.Dir,
 	}
 	if run.N == 0 && c.For == 0 {
 		run.N = 1000
@@ -90,13 +94,21 @@ func (c *fuzzCmd) Run(ctx context.Context, s *streams) error {
 	if out != nil {
 		defer out.Close()
 	}
-	return c.campaign(ctx, s, run)
+	return c.campaign(ctx, s, run, shard)
 }
 
 // files opens what results go to, and reads what is there.
 func (c *fuzzCmd) files(run *campaign.Campaign) (*os.File, error) {
 	var out *os.File
 	var err error
+	if c.Results != "" {
+		// One that was killed before it had written anything is as good as none.
+		if st, err := os.Stat(c.Results); err == nil && st.Size() > 0 {
+			c.Resume = c.Results
+		} else if out, err = os.OpenFile(c.Results, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644); err != nil {
+			return nil, usage(err)
+		}
+	}
 	if c.Out != "" {
 		if out, err = os.OpenFile(c.Out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644); err != nil {
 			if errors.Is(err, fs.ErrExist) {
@@ -110,7 +122,7 @@ func (c *fuzzCmd) files(run *campaign.Campaign) (*os.File, error) {
 			return nil, usage(err)
 		}
 		before := &campaign.Results{}
-		if err = before.Read(out); err == nil {
+		if err = before.Read(out); err == nil && (c.Results == "" || len(before.Outcomes()) > 0) {
 			err = adopt(run, before)
 		}
 		if err == nil {
@@ -178,19 +190,6 @@ func endLine(f *os.File) error {
 	return f.Truncate(at)
 }
 
-func parseShard(s string) (shard, shards int, err error) {
-	a, b, ok := strings.Cut(s, "/")
-	if ok {
-		if shard, err = strconv.Atoi(a); err == nil {
-			shards, err = strconv.Atoi(b)
-		}
-	}
-	if !ok || err != nil || shard < 1 || shard > shards {
-		return 0, 0, fmt.Errorf("--shard %q: it is I/N with I from 1 to N", s)
-	}
-	return shard - 1, shards, nil
-}
-
 func (c *fuzzCmd) list(s *streams, md *fuzz.Model) error {
 	if c.JSON {
 		e := json.NewEncoder(s.out)
@@ -212,11 +211,11 @@ func (c *fuzzCmd) list(s *streams, md *fuzz.Model) error {
 	return nil
 }
 
-func (c *fuzzCmd) campaign(ctx context.Context, s *streams, run *campaign.Campaign) error {
-	p := &progressLine{w: s.err, tty: style(s.err).Width > 0, n: run.N, quiet: c.Quiet, every: 5 * time.Second}
+func (c *fuzzCmd) campaign(ctx context.Context, s *streams, run *campaign.Campaign, shard part) error {
+	p := &progressLine{w: s.err, width: style(s.err).Width, quiet: c.Quiet, total: shard.left(run), now: time.Now, limit: c.For}
 	run.Tell = p.tell
 	if !c.Quiet {
-		fmt.Fprintf(s.err, "seed %d, strength %d, model %s, shard %s\n", run.Seed, run.Strength, run.Info.Model, c.Shard)
+		fmt.Fprintf(s.err, "seed %d, strength %d, model %s, shard %s\n", run.Seed, run.Strength, run.Info.Model, shard)
 	}
 	runCtx, cancel := ctx, context.CancelFunc(func() {})
 	if c.For > 0 {
@@ -251,68 +250,4 @@ func (c *fuzzCmd) campaign(ctx context.Context, s *streams, run *campaign.Campai
 		return &exit{code: code}
 	}
 	return nil
-}
-
-// progressLine shows how far a campaign is: in place on a terminal, else a line
-// from time to time.
-type progressLine struct {
-	w          io.Writer
-	tty, quiet bool
-	n          uint64
-	every      time.Duration
-	last       time.Time
-	now        campaign.Progress
-}
-
-func (p *progressLine) tell(now *campaign.Progress) {
-	p.now = *now
-	if p.quiet {
-		return
-	}
-	if i := now.Last; i != nil {
-		p.clear()
-		fmt.Fprintf(p.w, "case %d: %s: %s\n", i.Index, i.Class, i.Key)
-	}
-	if m := now.LastMinimal; m != nil {
-		p.clear()
-		fmt.Fprintf(p.w, "case %d: %s: %s\n", m.Index, m.Key, campaign.Words(m.Values))
-		return
-	}
-	every := p.every
-	if p.tty {
-		every = 100 * time.Millisecond
-	}
-	if time.Since(p.last) < every {
-		return
-	}
-	p.last = time.Now()
-	took := time.Since(now.Begun).Seconds()
-	of := ""
-	if p.n > 0 {
-		of = fmt.Sprintf(" of %d", p.n)
-	}
-	line := fmt.Sprintf("%d%s cases, %.0f/s, %s, %d findings, %d flaky", now.Run, of, float64(now.Run)/max(took, 0.001), p.coverage(), now.Findings, now.Flaky)
-	if p.tty {
-		fmt.Fprintf(p.w, "\r\x1b[K%s", line)
-		return
-	}
-	fmt.Fprintln(p.w, line)
-}
-
-func (p *progressLine) coverage() string {
-	part := func(n, all int64) float64 {
-		if all == 0 {
-			return 0
-		}
-		return float64(n) * 100 / float64(all)
-	}
-	// Rounded down: only all of them are 100 %.
-	floor := func(x float64) float64 { return float64(int64(x*100)) / 100 }
-	return fmt.Sprintf("%.2f %% of pairs, %.2f %% of triples", floor(part(p.now.Pairs, p.now.AllPairs)), floor(part(p.now.Triples, p.now.AllTriples)))
-}
-
-func (p *progressLine) clear() {
-	if p.tty && !p.quiet {
-		fmt.Fprint(p.w, "\r\x1b[K")
-	}
 }
