@@ -14,6 +14,7 @@ import (
 	"github.com/holdshort/holdshort/checkpoint"
 	"github.com/holdshort/holdshort/harness/oracle"
 	"github.com/holdshort/holdshort/probes/posture"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -66,7 +67,25 @@ func (l *launch) foresee() error {
 		root = "/"
 	}
 	l.resolve(root, "/proc/self/mountinfo")
+	l.rootReadOnly()
 	return nil
+}
+
+// rootReadOnly looks whether the directory that becomes the root can be written
+// to where it is. What a mount at the root itself makes of that is not known.
+func (l *launch) rootReadOnly() {
+	if !l.req.Namespace(specs.MountNamespace).Fresh() {
+		return // there the path may be another directory
+	}
+	for i := range l.cfg.Mounts {
+		if filepath.Clean("/"+l.cfg.Mounts[i].Target) == "/" {
+			return
+		}
+	}
+	var fs unix.Statfs_t
+	if root := l.cfg.Root.Path; root != "" && unix.Statfs(root, &fs) == nil {
+		l.facts.RootReadOnly = posture.Known(fs.Flags&unix.ST_RDONLY != 0)
+	}
 }
 
 // cgroups identifies the cgroups, which exist once the workload does.

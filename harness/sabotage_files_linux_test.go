@@ -86,6 +86,7 @@ func TestSabotageMounts(t *testing.T) {
 		{name: "root/not changed, read-only", ask: root(true), tamper: noRoot, want: finds{"fs.root": oracle.Ignored, "fs.root_read_only": oracle.Ignored}, also: pivoted},
 		{name: "root/another", ask: root(false, scratch), tamper: config(func(c *checkpoint.Config) { c.Root.Path = other }), want: finds{"fs.root": oracle.Weaker}, also: pivoted},
 		{name: "root/writable", ask: root(true), tamper: config(func(c *checkpoint.Config) { c.Root.ReadOnly = false }), want: finds{"fs.root_read_only": oracle.Ignored}},
+		{name: "root/read-only unasked", ask: root(false), tamper: config(func(c *checkpoint.Config) { c.Root.ReadOnly = true }), want: finds{"fs.root_read_only": oracle.Leaked}},
 		{name: "propagation/private instead of shared", ask: propagation("shared"), tamper: config(func(c *checkpoint.Config) { c.Propagation = "private" }), want: finds{"linux.rootfsPropagation": oracle.Weaker}, also: []string{"fs.root_propagation"}},
 		{name: "propagation/shared instead of private", ask: propagation("private"), tamper: shares, want: wrong, also: []string{"mounts.propagation"}},
 		{name: "propagation/unbindable instead of private", ask: propagation("private"), tamper: config(func(c *checkpoint.Config) { c.Propagation = "unbindable" }), want: stronger},

@@ -327,6 +327,9 @@ func (b *builder) process() {
 	}
 }
 
+// rootPath is the source of what a changed root implies.
+const rootPath = "root.path"
+
 func (b *builder) fs() {
 	w := &b.w.FS
 	if m := b.p.User.Umask; m != nil {
@@ -335,12 +338,12 @@ func (b *builder) fs() {
 	root := b.r.Spec.Root
 	changed := root != nil && root.Path != ""
 	if changed {
-		b.puzzle(FSRoot, Requested, "root.path", needsFact)
-		put(b, FSRootIsMountRoot, &w.RootIsMountRoot, true, Requested, "root.path")
+		b.puzzle(FSRoot, Requested, rootPath, needsFact)
+		put(b, FSRootIsMountRoot, &w.RootIsMountRoot, true, Requested, rootPath)
 		if root.Readonly {
 			put(b, FSRootReadOnly, &w.RootReadOnly, true, Requested, "root.readonly")
 		} else {
-			b.puzzle(FSRootReadOnly, Implied, "root.path", notFixed)
+			b.puzzle(FSRootReadOnly, Implied, rootPath, notFixed)
 		}
 	}
 	joined := b.r.Namespace(specs.MountNamespace).Joined()

@@ -74,7 +74,10 @@ type Facts struct {
 	// hierarchy with one that was asked for.
 	CgroupV1 []posture.CgroupV1
 
-	Root     posture.Value[posture.Inode] // of the changed root
+	Root posture.Value[posture.Inode] // of the changed root
+	// RootReadOnly: its directory is on a mount or a file system that is so.
+	RootReadOnly posture.Value[bool]
+
 	Cwd      posture.Value[posture.Inode] // of process.cwd
 	Exe      posture.Value[posture.Inode]
 	ExeNlink posture.Value[uint32]

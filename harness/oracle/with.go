@@ -42,6 +42,9 @@ func (e *Expectation) With(f *Facts) *Expectation {
 	if e.rules[FSRoot].class != Kept {
 		w.FS.Root = f.Root
 	}
+	if r := &e.rules[FSRootReadOnly]; r.class == Implied && r.source == rootPath && f.RootReadOnly.IsKnown() {
+		w.FS.RootReadOnly = f.RootReadOnly // a clone of the mount has its attributes
+	}
 	if e.rules[FSCwd].class != Kept {
 		if w.FS.Cwd = f.Cwd; r.Process().Cwd == "" && !f.Cwd.IsKnown() {
 			w.FS.Cwd = f.Root // the launcher leaves it there
