@@ -219,6 +219,9 @@ func (l *Launcher) prepare(cfg *Config, opts *Options) (*Workload, error) {
 		}
 		return nil, err
 	}
+	if faulty {
+		misorder(l, p)
+	}
 	return newWorkload(l, p), nil
 }
 

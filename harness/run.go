@@ -377,6 +377,9 @@ func (l *launch) judge(w *checkpoint.Workload, res checkpoint.Result) (*Case, er
 	caller = l.beside(caller)
 	exp := l.r.expected.Expect(l.req, caller, &features).With(&l.facts)
 	result := Judge(exp, snaps, l.evidence, lost)
+	if faulty {
+		result = misjudge(l, result, exp, caller, snaps, lost)
+	}
 	if result.rec = rec; rec != nil {
 		result.ConfirmedBy = confirmed(rec)
 	}
