@@ -53,6 +53,7 @@ type Runner struct {
 	release  func()
 	machine  *machine
 	expected oracle.Cache
+	inUse    inUse
 	proc     *procfs.Reader // nil unless workloads are frozen
 	drift    bool
 	confirm  bool
@@ -236,6 +237,9 @@ type launch struct {
 	launched *checkpoint.Config // what is launched: the same, unless a test tampers
 	opts     *checkpoint.Options
 
+	others map[uint32]int // namespaces in use before it, by number, with a process
+	booted int64          // CLOCK_BOOTTIME then
+
 	begun    int64 // CLOCK_MONOTONIC when it was released
 	facts    oracle.Facts
 	prog     oracle.Program
@@ -249,6 +253,7 @@ type launch struct {
 
 func (l *launch) run(ctx context.Context) (*Case, error) {
 	beyond := oracle.Asked(l.req)
+	l.lookAround()
 	if err := l.foresee(); err != nil {
 		return nil, err
 	}
@@ -383,6 +388,7 @@ func (l *launch) judge(w *checkpoint.Workload, res checkpoint.Result) (*Case, er
 	if result.rec = rec; rec != nil {
 		result.ConfirmedBy = confirmed(rec)
 	}
+	l.notNew(result)
 	if l.r.drift {
 		result.drifted()
 	}
