@@ -27,6 +27,12 @@ race: ## the same under the race detector
 	@scripts/deps.sh test
 	@CGO_ENABLED=1 scripts/test.sh -race $(PKG)
 
+mutants: ## plant some 350 faults in launcher, observer and oracle, one at a time: how many cases does it take to find each; ARGS='-v -run umask'
+	go run -tags mutants ./internal/cmd/mutants $(or $(ARGS),-o docs/mutants.md)
+
+mutate: ## change our own code, one operator at a time: does a test fail; PKG=./internal/cbpf
+	@scripts/mutate.sh $(PKG)
+
 soak: ## N random, verified launches (default 10000): no finding, nothing left behind, no growth; FREEZE=1 with freeze mode
 	@scripts/soak.sh $(or $(N),10000) $(if $(FREEZE),-freeze) $(ARGS)
 
@@ -77,4 +83,4 @@ install: build ## copy the binary to $(PREFIX)/bin
 clean: ## remove what was built
 	rm -rf bin coverage.out bench.json matrix.json
 
-.PHONY: help build demo test suites examples race soak guest-constraints bench lint fmt generate docs verify-generated cover check install clean
+.PHONY: help build demo test suites examples race mutants mutate soak guest-constraints bench lint fmt generate docs verify-generated cover check install clean

@@ -56,8 +56,6 @@ type Fault struct {
 	Hides string
 	// Here says what the machine lacks for it, if anything; nil is nothing.
 	Here func(m *fuzz.Machine) string
-	// Hole says why it is not found. It counts as not found.
-	Hole string
 	// Equivalent says why nothing can be seen of the fault. It is left out of
 	// the score, and must survive.
 	Equivalent string

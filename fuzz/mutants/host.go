@@ -127,8 +127,6 @@ func hosts() []Fault {
 	return append(all, moved()...)
 }
 
-const sameOwner = "a namespace is taken for new if it is not the caller's, and has the right depth and owner; that another process was in it before is seen by nobody"
-
 // moved are faults of a host that takes the parked workload elsewhere, and one
 // that joins a namespace of another process instead of making one.
 func moved() []Fault {
@@ -191,7 +189,6 @@ func moved() []Fault {
 	} {
 		join(n.when+"/another process's", n.when+"; ns user", n.field+", refused: namespaces", n.kind, func(s *Scene) int { return s.Sibling })
 		join(n.when+"/another process's of the same owner", n.when+"; ns user=off", n.field, n.kind, func(s *Scene) int { return s.Sibling })
-		all[len(all)-1].Hole = sameOwner
 	}
 	join("ns uts/of another user namespace", "ns uts; ns user=off", "namespaces.uts", checkpoint.UTS, func(s *Scene) int { return s.Stranger })
 	return all

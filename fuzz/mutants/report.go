@@ -27,9 +27,6 @@ func (row *Row) Text() string {
 	if row.Equivalent != "" {
 		s = fmt.Sprintf("%s: equivalent, %d cases", head, row.Shown)
 	}
-	if row.Hole != "" {
-		s += " (" + row.Hole + ")"
-	}
 	if row.Elsewhere > 0 {
 		s += fmt.Sprintf(", in %d of them something else was found: %s", row.Elsewhere, row.Other)
 	}
@@ -174,9 +171,7 @@ func (s *Summary) markdown(args []string) string {
 		case row.Equivalent != "" && !row.Killed:
 			cases, found = "", "equivalent: "+row.Equivalent
 		case !row.Killed:
-			if cases, found = "", "**not found**"; row.Hole != "" {
-				found += ": " + row.Hole
-			}
+			cases, found = "", "**not found**"
 		}
 		if row.Hides != "" {
 			found += ", along with " + row.Hides

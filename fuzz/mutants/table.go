@@ -76,7 +76,7 @@ func Derived(md *fuzz.Model, m *fuzz.Machine, basic []Fault, seed uint64) []Faul
 				break
 			}
 			t, err := f.Trigger(md, m)
-			if err != nil || f.Equivalent != "" || f.Hole != "" || f.Way() >= way {
+			if err != nil || f.Equivalent != "" || f.Way() >= way {
 				continue
 			}
 			if !f.extend(md, t, way, r) {
