@@ -145,8 +145,7 @@ func (b *Bench) launch(ctx context.Context, a fuzz.Assignment, seed, index uint6
 }
 
 func keys(c *harness.Case) []string {
-	var refused *checkpoint.Error
-	if errors.As(c.Launch.Err, &refused) {
+	if refused, ok := errors.AsType[*checkpoint.Error](c.Launch.Err); ok {
 		name := "no errno"
 		if e, ok := errors.AsType[unix.Errno](refused); ok {
 			name = unix.ErrnoName(e)

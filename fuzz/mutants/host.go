@@ -220,7 +220,7 @@ func atExec(pid int, f func()) {
 		}
 		for {
 			var st unix.WaitStatus
-			if _, err := unix.Wait4(pid, &st, unix.WALL, nil); err != nil && err != unix.EINTR || st.Exited() || st.Signaled() { //nolint:errorlint // a bare errno
+			if _, err := unix.Wait4(pid, &st, unix.WALL, nil); err != nil && err != unix.EINTR || st.Exited() || st.Signaled() {
 				return
 			}
 			if st.Stopped() && st.TrapCause() == unix.PTRACE_EVENT_EXEC {

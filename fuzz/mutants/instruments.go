@@ -205,9 +205,18 @@ func evidences() []Fault {
 func oracles() []Fault {
 	var all []Fault
 	for _, r := range []struct{ name, when string }{
-		{"fs.umask", "umask=077"}, {"uts.hostname", "hostname"}, {"ids.groups", "groups"}, {"capabilities.permitted", "capabilities=none"},
-		{"namespaces.ipc", "ns ipc"}, {"seccomp.mode", "seccomp"}, {"landlock.layers", "landlock"}, {"cgroup.v2", "cgroup v2"},
-		{"rlimits.stack", "RLIMIT_STACK=least"}, {"process.session", "session"}, {"user_namespace.gid_map", "ns user"}, {"signals.pending", "umask"},
+		{"fs.umask", "umask=077"},
+		{"uts.hostname", "hostname"},
+		{"ids.groups", "groups"},
+		{"capabilities.permitted", "capabilities=none"},
+		{"namespaces.ipc", "ns ipc"},
+		{"seccomp.mode", "seccomp"},
+		{"landlock.layers", "landlock"},
+		{"cgroup.v2", "cgroup v2"},
+		{"rlimits.stack", "RLIMIT_STACK=least"},
+		{"process.session", "session"},
+		{"user_namespace.gid_map", "ns user"},
+		{"signals.pending", "umask"},
 	} {
 		f := field(r.name)
 		all = append(all, seen(r.name+"/rule dropped", Oracle, Skip, r.when, r.name, func(s *harness.Sight) { s.Expected = s.Expected.Forgetful(f) }))
@@ -216,8 +225,15 @@ func oracles() []Fault {
 		}
 	}
 	for _, r := range []struct{ name, when string }{
-		{"rlimits.nofile", "RLIMIT_NOFILE"}, {"time.monotonic_ns", "time offsets"}, {"ids.fsgid", "ids"}, {"capabilities.inheritable", "capabilities=some"},
-		{"privilege.dumpable", "ids"}, {"exec.args", "args"}, {"exec.secure", "session"}, {"fs.cwd", "cwd"}, {"files", "passed descriptors"},
+		{"rlimits.nofile", "RLIMIT_NOFILE"},
+		{"time.monotonic_ns", "time offsets"},
+		{"ids.fsgid", "ids"},
+		{"capabilities.inheritable", "capabilities=some"},
+		{"privilege.dumpable", "ids"},
+		{"exec.args", "args"},
+		{"exec.secure", "session"},
+		{"fs.cwd", "cwd"},
+		{"files", "passed descriptors"},
 	} {
 		change := harness.Changed(r.name)
 		all = append(all, seen(r.name+"/another value", Oracle, Value, r.when, r.name, func(s *harness.Sight) { s.Expected = s.Expected.Wanting(change) }))
@@ -230,8 +246,11 @@ func oracles() []Fault {
 		name, hides string
 		class       oracle.Class
 	}{
-		{"fs.umask", "umask/skipped", oracle.Kept}, {"sched.nice", "nice/one more", oracle.Kept}, {"ids.groups", "groups/one more", oracle.Promised},
-		{"namespaces.uts", "ns uts/skipped", oracle.Implied}, {"capabilities.bounding", "capabilities/bounding kept", oracle.Implied},
+		{"fs.umask", "umask/skipped", oracle.Kept},
+		{"sched.nice", "nice/one more", oracle.Kept},
+		{"ids.groups", "groups/one more", oracle.Promised},
+		{"namespaces.uts", "ns uts/skipped", oracle.Implied},
+		{"capabilities.bounding", "capabilities/bounding kept", oracle.Implied},
 	} {
 		f := field(r.name)
 		all = append(all, hiding(r.name+"/taken for "+r.class.String(), Oracle, Class, r.hides, func(s *harness.Sight) {
@@ -239,10 +258,18 @@ func oracles() []Fault {
 		}))
 	}
 	for _, r := range []struct{ name, hides string }{
-		{"fs.umask", "umask/0"}, {"uts.hostname", "hostname/skipped"}, {"ids.uid", "ids/the user stays"}, {"capabilities.effective", "capabilities/ambient skipped"},
-		{"namespaces.net", "ns net/skipped"}, {"seccomp.filters", "seccomp/everything allowed"}, {"landlock.handled", "landlock/a right less handled"},
-		{"cgroup.v1", "cgroup v1 memory/taken out while parked"}, {"rlimits.core", "RLIMIT_CORE/only the soft one"}, {"files", "passed descriptors/two swapped"},
-		{"sched.policy", "scheduler/skipped"}, {"privilege.no_new_privs", "no new privileges/unasked"},
+		{"fs.umask", "umask/0"},
+		{"uts.hostname", "hostname/skipped"},
+		{"ids.uid", "ids/the user stays"},
+		{"capabilities.effective", "capabilities/ambient skipped"},
+		{"namespaces.net", "ns net/skipped"},
+		{"seccomp.filters", "seccomp/everything allowed"},
+		{"landlock.handled", "landlock/a right less handled"},
+		{"cgroup.v1", "cgroup v1 memory/taken out while parked"},
+		{"rlimits.core", "RLIMIT_CORE/only the soft one"},
+		{"files", "passed descriptors/two swapped"},
+		{"sched.policy", "scheduler/skipped"},
+		{"privilege.no_new_privs", "no new privileges/unasked"},
 	} {
 		f := field(r.name)
 		all = append(all, hiding(r.name+"/always as wanted", Oracle, Blind, r.hides, func(s *harness.Sight) {
