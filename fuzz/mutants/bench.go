@@ -57,7 +57,7 @@ func Open(ctx context.Context) (b *Bench, err error) {
 	}
 	// Benches of one process, too, must have names of their own.
 	b.Machine = m
-	m.Tag = strconv.FormatInt(int64(os.Getpid())%(36*36*36), 36) + string(rune('a'+opened.Add(1)%26))
+	m.Tag = strconv.FormatInt(int64(os.Getpid())%(36*36*36), 36) + string("abcdefghijklmnopqrstuvwxyz"[opened.Add(1)%26])
 	if b.answerer, err = m.Answer(); err != nil {
 		return b, err
 	}
