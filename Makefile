@@ -36,9 +36,10 @@ mutate: ## change our own code, one operator at a time: does a test fail; PKG=./
 soak: ## N random, verified launches (default 10000): no finding, nothing left behind, no growth; FREEZE=1 with freeze mode
 	@scripts/soak.sh $(or $(N),10000) $(if $(FREEZE),-freeze) $(ARGS)
 
-matrix: build ## all tests and N verified random launches on every kernel of the catalogue; KERNELS=5.10,6.1 PKG=./probes
+WHAT ?= suites,fuzz,compare
+matrix: build ## all tests, N verified random launches, and the same launches compared, on every kernel of the catalogue; KERNELS=5.10,host PKG=./probes WHAT=fuzz
 	@scripts/deps.sh vm
-	@bin/holdshort matrix $(if $(KERNELS),--kernels $(KERNELS)) --json matrix.json --run './internal/cmd/soak -n $(or $(N),2000) -seed $(or $(SEED),1)' $(PKG)
+	@scripts/matrix.sh $(if $(KERNELS),--kernels $(KERNELS)) --what $(WHAT) -n $(or $(N),2000) --seed $(or $(SEED),1) --json matrix.json $(ARGS) $(PKG)
 
 guest: build ## a short guest: the example module's own tests, and those of the agent, on another kernel; KERNEL=6.1
 	@scripts/deps.sh vm

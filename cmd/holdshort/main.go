@@ -29,6 +29,7 @@ type cli struct {
 	Replay     replayCmd     `cmd:"" help:"Launch findings of fuzz again, or write an OCI bundle of one."`
 	Report     reportCmd     `cmd:"" help:"Merge results, and write them for people, CI and code scanning."`
 	Matrix     matrixCmd     `cmd:"" help:"Run the tests of a Go module on several kernels, and compare."`
+	Compare    compareCmd    `cmd:"" help:"Launch the same requests on several kernels, and say in what the kernels differ."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for bash, zsh or fish."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }

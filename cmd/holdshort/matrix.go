@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,9 +19,14 @@ import (
 type matrixCmd struct {
 	Kernels []string      `help:"Kernels: series, paths of images, or \"host\" for this machine's own (as root). Default: the catalogue." placeholder:"LIST"`
 	Arch    string        `help:"Architecture of the guests." default:"${arch}" enum:"amd64,arm64" placeholder:"ARCH"`
+	What    []string      `help:"What runs: suites (the tests of the module here), fuzz (verified random launches), compare (the same launches everywhere, and in what the kernels differ). Default: suites." enum:"suites,fuzz,compare," placeholder:"LIST"`
+	Cases   uint64        `short:"n" help:"Cases of fuzz." default:"2000" placeholder:"N"`
+	Seed    uint64        `help:"Seed of fuzz and compare." default:"1" placeholder:"S"`
+	Replay  []string      `help:"Also launch the findings in this file of fuzz again; repeatable." type:"existingfile" placeholder:"FILE"`
+	Floor   string        `help:"A program that measures what starting a process takes at least (bench/c/floor.c, built static): fuzz is then given in multiples of it." type:"existingfile" placeholder:"FILE"`
 	Run_    []string      `name:"run" sep:"none" help:"Besides the tests, build this main package and run it with these arguments, all in one word; repeatable." placeholder:"'PKG ARGS'"`
 	Test    string        `help:"Run only tests that match, as go test -run." placeholder:"REGEXP"`
-	NoTests bool          `help:"Run no tests, only what --run says."`
+	NoTests bool          `help:"No suites: only what else is said."`
 	Jobs    int           `short:"j" help:"Guests at a time (default: processors of this machine by those of a guest)." placeholder:"N"`
 	CPUs    int           `name:"cpus" help:"Processors of each guest." default:"1" placeholder:"N"`
 	Memory  int           `help:"Memory of each guest in MiB." default:"2048" placeholder:"MIB"`
@@ -37,15 +43,21 @@ type matrixCmd struct {
 	Console bool   `help:"With --shell: the kernel's messages as well. Else: consoles on stderr."`
 
 	Packages []string `arg:"" optional:"" help:"Packages of Go, as go test takes them (default ./...)."`
+
+	comparing comparing
 }
 
 // Help is the long text of "matrix --help".
 func (matrixCmd) Help() string {
 	return `The tests of the Go module in the working directory are compiled once, run in a guest per kernel, and compared. A guest that dies is reported with its console, and another runs the rest. Exit status 1 if a test failed, a program found something, a test ran on no kernel or was skipped without a reason, or a guest did not offer what its kernel has.
 
+The features of each kernel are found by trying (holdshort doctor), never taken from its version.
+
 Examples:
   holdshort matrix
+  holdshort matrix --what suites,fuzz,compare -n 2000 --seed 7
   holdshort matrix --kernels 5.10,6.12,host --test Landlock ./checkpoint
+  holdshort matrix --what fuzz --replay results.jsonl
   holdshort matrix --no-tests --run './internal/cmd/soak -n 2000 -seed 7'
   holdshort matrix --kernels ./arch/x86/boot/bzImage
   holdshort matrix --shell 6.1`
@@ -71,6 +83,11 @@ func (c *matrixCmd) Run(ctx context.Context, s *streams) error {
 			return err
 		}
 		if err := os.WriteFile(c.JSON, append(b, '\n'), 0o644); err != nil {
+			return err
+		}
+	}
+	if x := c.comparing.result; x != nil {
+		if err := x.Text(s.out); err != nil {
 			return err
 		}
 	}
@@ -112,13 +129,21 @@ func (c *matrixCmd) matrix(ctx context.Context, s *streams, dir string) (*matrix
 		m.Kernels = append(m.Kernels, k)
 	}
 	log("compiling")
-	if !c.NoTests {
+	if len(c.What) == 0 && !c.NoTests {
+		c.What = []string{"suites"}
+	}
+	if err := c.ours(m, dir); err != nil {
+		return nil, err
+	}
+	if slices.Contains(c.What, "suites") && !c.NoTests {
 		if len(c.Packages) == 0 {
 			c.Packages = []string{"./..."}
 		}
-		if m.Jobs, err = matrix.Tests(ctx, dir, c.Arch, c.Limit, c.Test, c.Packages...); err != nil {
+		jobs, err := matrix.Tests(ctx, dir, c.Arch, c.Limit, c.Test, c.Packages...)
+		if err != nil {
 			return nil, err
 		}
+		m.Jobs = append(m.Jobs, jobs...)
 	}
 	for _, line := range c.Run_ {
 		words := strings.Fields(line)
@@ -131,7 +156,7 @@ func (c *matrixCmd) matrix(ctx context.Context, s *streams, dir string) (*matrix
 		}
 		m.Jobs = append(m.Jobs, j)
 	}
-	if len(m.Jobs) == 0 {
+	if len(m.Jobs) == 1 { // the features alone
 		return nil, usage(fmt.Errorf("nothing to run"))
 	}
 	m.Guest = vm.Guest{CPUs: c.CPUs, MemoryMB: c.Memory, Append: c.Append, Init: c.Init, Programs: c.Tool}

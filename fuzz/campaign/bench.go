@@ -21,6 +21,8 @@ type Bench struct {
 	Model  *fuzz.Model
 	Kernel string
 	Dir    string // of the files that requests name
+	// Machine is what was found here; callers must not change it.
+	Machine *fuzz.Machine
 
 	// Sabotage launches another request than it is judged by, where it
 	// returns one: a planted fault. It is for tests.
@@ -60,7 +62,7 @@ func Open(ctx context.Context, dir string, freeze bool, without ...string) (b *B
 			return b, fmt.Errorf("no parameter %q: fuzz --list-parameters shows them", name)
 		}
 	}
-	m.Without = without
+	m.Without, b.Machine = without, m
 	if b.answerer, err = m.Answer(); err != nil {
 		return b, err
 	}

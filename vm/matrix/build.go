@@ -9,7 +9,10 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,11 +21,17 @@ import (
 
 // Job is what one kernel runs: a test binary or another program.
 type Job struct {
-	Name string // import path of the tests, or the command line
-	Test bool   // prints what go test prints
-	Argv []string
-	Dir  string
-	Tree string // directory that must be there: the module's
+	Name  string // import path of the tests, or the command line
+	Test  bool   // prints what go test prints
+	Argv  []string
+	Host  string // the program's path on the host, if that is another
+	Dir   string
+	Tree  string   // directory that must be there: the module's
+	Files []string // files that must be there as well
+	// Read takes into the row what the program printed on its standard
+	// output, and may change what became of it. It is not called for a
+	// program that never ended. nil: the exit status and the last line count.
+	Read func(row *Row, ran *Ran, out []byte) error
 }
 
 // goPackage is what "go list -json" says.
@@ -39,7 +48,7 @@ func Tests(ctx context.Context, dir, arch string, limit time.Duration, run strin
 	if err != nil {
 		return nil, err
 	}
-	var jobs []Job
+	var pkgs []goPackage
 	for d := json.NewDecoder(bytes.NewReader(out)); ; {
 		var p goPackage
 		if err := d.Decode(&p); errors.Is(err, io.EOF) {
@@ -47,27 +56,71 @@ func Tests(ctx context.Context, dir, arch string, limit time.Duration, run strin
 		} else if err != nil {
 			return nil, fmt.Errorf("go list: %w", err)
 		}
-		if len(p.TestGoFiles)+len(p.XTestGoFiles) == 0 {
-			continue
+		if len(p.TestGoFiles)+len(p.XTestGoFiles) > 0 {
+			pkgs = append(pkgs, p)
 		}
-		bin := filepath.Join(dir, strings.ReplaceAll(p.ImportPath, "/", "_")+".test")
-		if _, err := goTool(ctx, arch, "test", "-c", "-ldflags=-w", "-o", bin, p.ImportPath); err != nil {
-			return nil, err
-		}
-		if _, err := os.Stat(bin); err != nil {
+	}
+	bins, err := compile(ctx, dir, arch, pkgs)
+	if err != nil {
+		return nil, err
+	}
+	var jobs []Job
+	for i, p := range pkgs {
+		if _, err := os.Stat(bins[i]); err != nil {
 			continue // nothing to test under this architecture
 		}
 		tree := p.Dir
 		if p.Module != nil {
 			tree = p.Module.Dir // tests read beyond their own directory
 		}
-		argv := []string{bin, "-test.v=test2json", "-test.count=1", "-test.timeout=" + limit.String()}
+		argv := []string{bins[i], "-test.v=test2json", "-test.count=1", "-test.timeout=" + limit.String()}
 		if run != "" {
 			argv = append(argv, "-test.run="+run)
 		}
 		jobs = append(jobs, Job{Name: p.ImportPath, Test: true, Argv: argv, Dir: p.Dir, Tree: tree})
 	}
 	return jobs, nil
+}
+
+// compile compiles the tests of all packages at once, so that go shares the
+// work out to the processors, and returns the binaries' paths. go names a
+// binary by the last word of its import path: packages that share one are
+// compiled in different turns.
+func compile(ctx context.Context, dir, arch string, pkgs []goPackage) ([]string, error) {
+	bins := make([]string, len(pkgs))
+	for turn, left := 0, len(pkgs); left > 0; turn++ {
+		out := filepath.Join(dir, "tests"+strconv.Itoa(turn)) + "/"
+		taken := map[string]bool{}
+		args := []string{"test", "-c", "-ldflags=-w", "-o", out}
+		for i, p := range pkgs {
+			name := binaryName(p.ImportPath)
+			if bins[i] != "" || taken[name] {
+				continue
+			}
+			taken[name], bins[i] = true, filepath.Join(out, name+".test")
+			args = append(args, p.ImportPath)
+			left--
+		}
+		if err := os.MkdirAll(out, 0o755); err != nil {
+			return nil, err
+		}
+		if _, err := goTool(ctx, arch, args...); err != nil {
+			return nil, err
+		}
+	}
+	return bins, nil
+}
+
+var versionElement = regexp.MustCompile(`^v([2-9]|[1-9][0-9]+)$`)
+
+// binaryName is the name that go gives to a binary of a package: the last word
+// of its import path that is no major version.
+func binaryName(importPath string) string {
+	dir, name := path.Split(importPath)
+	if dir != "" && versionElement.MatchString(name) {
+		return path.Base(dir)
+	}
+	return name
 }
 
 // Program compiles a main package and returns the job of running it. words

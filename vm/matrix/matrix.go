@@ -1,7 +1,9 @@
 package matrix
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -23,6 +25,9 @@ type Matrix struct {
 	Limit   time.Duration // of one job
 	AtOnce  int           // guests; default 1
 	Log     func(string)  // told what has ended; may be called from several goroutines
+	// Compare looks at all rows together, once they are complete. What it
+	// returns makes the matrix not good; it may change the report.
+	Compare func(*Report) []string
 
 	logging sync.Mutex
 }
@@ -36,7 +41,23 @@ type Report struct {
 	Never       []Unrun      `json:"never"`       // tests that ran on no kernel
 	Unexplained []string     `json:"unexplained"` // skipped without a reason
 	Differences []Difference `json:"differences"` // the same test, another outcome
-	Good        bool         `json:"good"`
+	// Specs is tests by kernels: every test that is known of, in order.
+	Specs []Spec `json:"specs"`
+	// Kernels are differences between kernels that no known fact explains, and
+	// Comparison is all that was compared, in the form of package
+	// fuzz/compare.
+	Kernels    []string        `json:"kernels,omitempty"`
+	Comparison json.RawMessage `json:"comparison,omitempty"`
+	Good       bool            `json:"good"`
+}
+
+// Spec is one test on all kernels.
+type Spec struct {
+	Package string `json:"package"`
+	Name    string `json:"name"`
+	// Outcomes is in the order of the report's rows; empty is not known of
+	// there, as a subtest of a test that was skipped.
+	Outcomes []Outcome `json:"outcomes"`
 }
 
 // Unrun is a test that ran nowhere, with the reasons that it gave.
@@ -80,6 +101,10 @@ func (m *Matrix) Run(ctx context.Context) *Report {
 		rep.Rows = slices.Insert(rep.Rows, 0, m.runHost(ctx))
 	}
 	rep.compare()
+	if m.Compare != nil {
+		rep.Kernels = m.Compare(rep)
+		rep.Good = rep.Good && len(rep.Kernels) == 0
+	}
 	rep.Seconds = time.Since(start).Seconds()
 	return rep
 }
@@ -140,6 +165,27 @@ func (r *Report) compare() {
 			r.Never = append(r.Never, Unrun{id, slices.Sorted(maps.Keys(s.reasons))})
 		}
 	}
+	r.specs()
 	r.Unexplained = slices.Sorted(maps.Keys(unexplained))
 	r.Good = r.Good && len(r.Never) == 0 && len(r.Unexplained) == 0
+}
+
+// specs makes the table of tests by kernels.
+func (r *Report) specs() {
+	place := map[string]int{}
+	for i, row := range r.Rows {
+		for j := range row.Tests {
+			t := &row.Tests[j]
+			n, ok := place[t.ID()]
+			if !ok {
+				n = len(r.Specs)
+				place[t.ID()] = n
+				r.Specs = append(r.Specs, Spec{t.Package, t.Name, make([]Outcome, len(r.Rows))})
+			}
+			r.Specs[n].Outcomes[i] = t.Outcome
+		}
+	}
+	slices.SortStableFunc(r.Specs, func(a, b Spec) int {
+		return cmp.Or(cmp.Compare(a.Package, b.Package), cmp.Compare(a.Name, b.Name))
+	})
 }

@@ -36,12 +36,45 @@ type Row struct {
 	LSM      string   `json:"lsm,omitempty"`
 	Tests    []Test   `json:"tests"`
 	Programs []Ran    `json:"programs,omitempty"`
-	Faults   []string `json:"faults,omitempty"`   // guests that did not end cleanly, with the console
-	Deficits []string `json:"deficits,omitempty"` // what the kernel has and the guest did not
-	Warnings []string `json:"warnings,omitempty"` // of init
-	Guests   int      `json:"guests"`             // more than one: some did not survive
-	BootMS   int64    `json:"boot_ms"`            // of the first
-	Seconds  float64  `json:"seconds"`
+	// Features are what was found on the kernel by trying, never by its
+	// version.
+	Features []Feature `json:"features,omitempty"`
+	Floor    []Floor   `json:"floor,omitempty"` // what starting a process takes here
+	Fuzz     *Fuzz     `json:"fuzz,omitempty"`
+	Faults   []string  `json:"faults,omitempty"`   // guests that did not end cleanly, with the console
+	Deficits []string  `json:"deficits,omitempty"` // what the kernel has and the guest did not
+	Warnings []string  `json:"warnings,omitempty"` // of init
+	Guests   int       `json:"guests"`             // more than one: some did not survive
+	BootMS   int64     `json:"boot_ms"`            // of the first
+	Seconds  float64   `json:"seconds"`
+}
+
+// Feature is something that a kernel has or has not.
+type Feature struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// Floor is what a tiny program in C takes to start another and wait for its
+// end, in five new namespaces: the median, in microseconds.
+type Floor struct {
+	Micros float64 `json:"us"`
+}
+
+// Fuzz is what a campaign came to.
+type Fuzz struct {
+	Seed       uint64   `json:"seed"`
+	Model      string   `json:"model"`
+	Parameters int      `json:"parameters"`
+	Judged     int      `json:"judged"`
+	Unjudged   int      `json:"unjudged"`
+	Findings   []string `json:"findings"` // what differed, and with which parameters
+	Flaky      []string `json:"flaky"`
+	Seconds    float64  `json:"seconds"`
+	// Floors is how many starts by the floor one judged case takes, 0 if there
+	// is no floor.
+	Floors float64 `json:"floors,omitempty"`
 }
 
 // Count is the number of tests with an outcome.
@@ -114,8 +147,10 @@ func (m *Matrix) run(ctx context.Context, k *vm.Kernel) *Row {
 		g.Commands, g.Files = nil, slices.Clone(m.Guest.Files)
 		for i := range jobs {
 			g.Commands = append(g.Commands, jobs[i].command(m.Limit, m.Env))
-			if f := (vm.File{Host: jobs[i].Tree}); f.Host != "" && !slices.Contains(g.Files, f) {
-				g.Files = append(g.Files, f)
+			for _, host := range append([]string{jobs[i].Tree}, jobs[i].Files...) {
+				if f := (vm.File{Host: host}); host != "" && !slices.Contains(g.Files, f) {
+					g.Files = append(g.Files, f)
+				}
 			}
 		}
 		done := 0
@@ -215,7 +250,13 @@ func (m *Matrix) record(ctx context.Context, row *Row, j *Job, out, errs []byte,
 	} else if status != 0 {
 		p.Outcome = Fail
 	}
-	if p.Outcome != Pass {
+	if p.Outcome != Lost && j.Read != nil {
+		if err := j.Read(row, &p, out); err != nil {
+			p.Outcome = Fail
+			errs = append(errs, "\n"+err.Error()...)
+		}
+	}
+	if p.Outcome != Pass && p.Tail == "" {
 		p.Tail = lastLines(string(out)+string(errs), 40)
 	}
 	row.Programs = append(row.Programs, p)
@@ -232,7 +273,11 @@ func (m *Matrix) runHost(ctx context.Context) *Row {
 		}
 		j := &m.Jobs[i]
 		jctx, cancel := context.WithTimeout(ctx, m.Limit)
-		cmd := exec.CommandContext(jctx, j.Argv[0], j.Argv[1:]...)
+		program := j.Argv[0]
+		if j.Host != "" {
+			program = j.Host
+		}
+		cmd := exec.CommandContext(jctx, program, j.Argv[1:]...)
 		cmd.Dir, cmd.WaitDelay = j.Dir, 10*time.Second
 		var out, errs bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &errs

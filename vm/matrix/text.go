@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 )
@@ -27,6 +28,7 @@ func (r *Report) Text(w io.Writer) error {
 		differ = append(differ, fmt.Sprintf("%s: passed on %s, failed on %s", d.Test, strings.Join(d.Passed, ", "), strings.Join(d.Failed, ", ")))
 	}
 	list("Differences between kernels:", differ)
+	list("In what kernels differ, and no known fact explains it:", r.Kernels)
 	list("Ran on no kernel:", never)
 	list("Skipped without a reason:", r.Unexplained)
 	r.table(b)
@@ -93,14 +95,21 @@ func (r *Report) skips(b *strings.Builder) {
 func (r *Report) table(b *strings.Builder) {
 	fmt.Fprintln(b)
 	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "kernel\trelease\tpassed\tfailed\tskipped\tlost\tfindings\tguests\tboot s\tseconds\t")
+	fmt.Fprintln(w, "kernel\trelease\tpassed\tfailed\tskipped\tlost\tfindings\tfuzz\tper s\tfloors\tguests\tboot s\tseconds\t")
 	for _, row := range r.Rows {
 		boot := "-"
 		if row.BootMS > 0 {
 			boot = fmt.Sprintf("%.1f", float64(row.BootMS)/1000)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%.0f\t\n", row.Kernel, row.Release,
-			row.Count(Pass), row.Count(Fail), row.Count(Skip), row.Count(Lost), row.Findings(), row.Guests, boot, row.Seconds)
+		fuzz, rate, floors := "-", "-", "-"
+		if f := row.Fuzz; f != nil {
+			fuzz, rate = strconv.Itoa(f.Judged), fmt.Sprintf("%.0f", float64(f.Judged)/max(f.Seconds, 0.001))
+			if f.Floors > 0 {
+				floors = fmt.Sprintf("%.1f", f.Floors)
+			}
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%d\t%s\t%.0f\t\n", row.Kernel, row.Release,
+			row.Count(Pass), row.Count(Fail), row.Count(Skip), row.Count(Lost), row.Findings(), fuzz, rate, floors, row.Guests, boot, row.Seconds)
 	}
 	w.Flush()
 	for _, row := range r.Rows {

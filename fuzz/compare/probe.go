@@ -1,0 +1,80 @@
+package compare
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/holdshort/holdshort/fuzz"
+	"golang.org/x/sys/unix"
+)
+
+// Probe finds out by trying what facts of [Facts] rest on. Nothing is
+// concluded from a version.
+func Probe(m *fuzz.Machine) map[string]string {
+	f := map[string]string{
+		"landlock ABI":          strconv.Itoa(m.LandlockABI),
+		"capabilities":          strconv.Itoa(bits(m.AllCaps)),
+		"mount_setattr":         yes(m.SetAttr),
+		"seccomp wait killable": yes(m.WaitKillable),
+		"statmount":             yes(unix.ENOSYS != sys(457)),
+		"listns":                yes(unix.ENOSYS != sys(470)),
+		"PR_GET_MDWE":           yes(prctl(unix.PR_GET_MDWE)),
+		"PR_GET_MEMORY_MERGE":   yes(prctl(unix.PR_GET_MEMORY_MERGE)),
+		"RLIMIT_STACK":          stack(),
+		"LSM":                   line("/sys/kernel/security/lsm"),
+	}
+	for _, name := range fuzz.AllDimensions() {
+		f["can: "+name] = yes(fuzz.Can(m, name))
+	}
+	var st unix.Statfs_t
+	if fd, err := unix.PidfdOpen(os.Getpid(), 0); err == nil {
+		if unix.Fstatfs(fd, &st) == nil {
+			f["pidfd file system"] = fmt.Sprintf("%x", st.Type)
+		}
+		unix.Close(fd)
+	}
+	return f
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+func bits(x uint64) (n int) {
+	for ; x != 0; x &= x - 1 {
+		n++
+	}
+	return n
+}
+
+// sys makes a call with arguments that no kernel accepts.
+func sys(number uintptr) unix.Errno {
+	_, _, e := unix.Syscall6(number, 0, 0, 0, 1<<31, 0, 0)
+	return e
+}
+
+func prctl(option int) bool {
+	_, err := unix.PrctlRetInt(option, 0, 0, 0, 0)
+	return err == nil
+}
+
+func stack() string {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_STACK, &l); err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("%d:%d", l.Cur, l.Max)
+}
+
+func line(path string) string {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(b))
+}
