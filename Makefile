@@ -41,6 +41,11 @@ matrix: build ## all tests, N verified random launches, and the same launches co
 	@scripts/deps.sh vm
 	@scripts/matrix.sh $(if $(KERNELS),--kernels $(KERNELS)) --what $(WHAT) -n $(or $(N),2000) --seed $(or $(SEED),1) --json matrix.json $(ARGS) $(PKG)
 
+ARM64 ?= 6.1,6.12
+matrix-arm64: build ## the constraints' tests on kernels for arm64, by translation; KERNELS=6.12
+	@scripts/deps.sh vm
+	@bin/holdshort matrix --arch arm64 --kernels $(or $(KERNELS),$(ARM64)) --json matrix-arm64.json $(ARGS) $(or $(PKG),./checkpoint/... ./probes/... ./harness/engine ./suites/selftest)
+
 guest: build ## a short guest: the example module's own tests, and those of the agent, on another kernel; KERNEL=6.1
 	@scripts/deps.sh vm
 	@scripts/guest.sh $(KERNEL)
@@ -49,10 +54,31 @@ guest-constraints: build ## sabotage tests of what this kernel lacks, in guests 
 	@scripts/deps.sh vm guests
 	@scripts/guest-constraints.sh $(KERNELS)
 
+OUT ?= fuzz.jsonl
+fuzz: build ## random, verified launches with all findings made small; OUT=FILE (gone on with) SEED=7, N=1000 or FOR=20m, SHARD=1/4
+	@scripts/fuzz.sh $(OUT) $(if $(SEED),--seed $(SEED)) $(if $(FOR),--for $(FOR),-n $(or $(N),1000)) --shard $(or $(SHARD),1/1) $(ARGS)
+
+replay: build ## the findings in DIR again; it is well if they are gone
+	@scripts/replay.sh $(or $(DIR),.)
+
+report: build ## one report of FILES=results...; ARGS='--html report.html'
+	@bin/holdshort report $(or $(FILES),.) $(ARGS)
+
+engines: ## the tests and suites that run other people's engines
+	@scripts/deps.sh test
+	@scripts/test.sh ./harness/engine ./harness ./suites/selftest -run 'Engine|Verify|Suites'
+	@$(MAKE) --no-print-directory examples
+
+action: ## what action.yml does, here: CONFIG=config.json ENGINE=bwrap, or COMMAND='...'
+	@scripts/action.sh
+
+unprivileged: ## every test that the caller's user can run; installs nothing
+	@scripts/test.sh $(PKG)
+
 bench: ## launch latency and throughput against a C floor, os/exec and container runtimes; ARGS=-short
 	@scripts/bench.sh $(ARGS)
 
-lint: ## golangci-lint and shellcheck
+lint: ## golangci-lint, shellcheck, and actionlint for the workflows
 	@scripts/deps.sh lint
 	@scripts/lint.sh
 
@@ -82,6 +108,6 @@ install: build ## copy the binary to $(PREFIX)/bin
 	install -D -m 0755 bin/holdshort $(DESTDIR)$(PREFIX)/bin/holdshort
 
 clean: ## remove what was built
-	rm -rf bin coverage.out bench.json matrix.json
+	rm -rf bin coverage.out bench.json matrix.json matrix-arm64.json
 
-.PHONY: help build demo test suites examples race mutants mutate soak guest-constraints bench lint fmt generate docs verify-generated cover check install clean
+.PHONY: help build demo test suites examples race mutants mutate soak matrix matrix-arm64 guest guest-constraints fuzz replay report engines action unprivileged bench lint fmt generate docs verify-generated cover check install clean

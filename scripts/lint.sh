@@ -12,3 +12,9 @@ if [ "${1-}" = --fix ]; then
 fi
 golangci run ./...
 shellcheck "${sh[@]}"
+go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 # the workflows, and their steps by shellcheck
+# actions are pinned by commit: a tag can be moved
+if grep -rnE 'uses: +[^ .#]+@' .github action.yml | grep -vE '@[0-9a-f]{40} # v[0-9.]+$'; then
+	echo "lint: these actions are not pinned by commit, with their version as the comment" >&2
+	exit 1
+fi
