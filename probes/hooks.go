@@ -196,7 +196,7 @@ func (s *hookSet) attachPerf() {
 		s.info[hookPerf] = h
 		s.order = append(s.order, hookPerf)
 	}
-	p := s.objs.program("on_fault_event")
+	p := s.objs.program(faultEventProgram)
 	if p == nil {
 		h.Err = &Error{Op: "attach " + hookPerf, Err: ErrNotSupported}
 		return

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
@@ -45,7 +46,17 @@ func (o *objects) program(name string) *ebpf.Program { return o.coll.Programs[na
 // cannot.
 const peekProgram = "on_peek"
 
-func load(ringBytes, maxWatches int, portable bool, facts *kernelFacts) (*objects, error) {
+// faultEventProgram is for machines without the tracepoint of page faults.
+const faultEventProgram = "on_fault_event"
+
+// hasTracepoint reports whether the kernel has a tracepoint, for each of which
+// there is a type (include/trace/bpf_probe.h).
+func hasTracepoint(kernel *btf.Spec, name string) bool {
+	var t *btf.Typedef
+	return kernel.TypeByName("btf_trace_"+name, &t) == nil
+}
+
+func load(ringBytes, maxWatches int, portable, perf bool, facts *kernelFacts) (*objects, error) {
 	kernel, err := btf.LoadKernelSpec()
 	if err != nil {
 		if errors.Is(err, os.ErrNotExist) {
@@ -72,6 +83,10 @@ func load(ringBytes, maxWatches int, portable bool, facts *kernelFacts) (*object
 			spec.Variables["wake_at"].Set(uint64(ringBytes/4)),
 		)
 	}
+	// The one of two programs for page faults that is not used need not be
+	// read by the verifier.
+	perf = perf || !hasTracepoint(kernel, hookFault)
+	var copyTargets targets
 	cache := btf.NewCache()
 	open := func(read func() (*ebpf.CollectionSpec, error), shared map[string]*ebpf.Map, want func(string) bool) (*ebpf.Collection, error) {
 		spec, err := read()
@@ -81,15 +96,32 @@ func load(ringBytes, maxWatches int, portable bool, facts *kernelFacts) (*object
 		if err := prepare(spec); err != nil {
 			return nil, err
 		}
-		multiply(spec)
 		for name := range spec.Programs {
 			if !want(name) {
 				delete(spec.Programs, name)
 			}
 		}
-		return ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: shared, Cache: cache})
+		if shared != nil {
+			return ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: shared, Cache: cache})
+		}
+		t, err := multiply(spec)
+		if err != nil {
+			return nil, err
+		}
+		c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Cache: cache})
+		if err == nil {
+			if err = t.fill(c); err != nil {
+				c.Close()
+			}
+		}
+		if err != nil {
+			t.close()
+			return nil, err
+		}
+		copyTargets = t
+		return c, nil
 	}
-	all := func(string) bool { return true }
+	all := func(name string) bool { return name != faultEventProgram || perf }
 	peek := func(name string) bool { return name == peekProgram }
 
 	var coll *ebpf.Collection
@@ -119,11 +151,15 @@ func load(ringBytes, maxWatches int, portable bool, facts *kernelFacts) (*object
 		extra, err2 := open(bpf.LoadProbes, coll.Maps, peek)
 		if err2 != nil {
 			coll.Close()
+			copyTargets.close()
 			o.opened()
 			return nil, explain("load "+peekProgram, err2)
 		}
 		coll.Programs[peekProgram] = extra.DetachProgram(peekProgram)
 		extra.Close()
+	}
+	for name, m := range copyTargets { // closed with all others
+		coll.Maps["copies of "+name] = m
 	}
 	for i := range slots {
 		if err := coll.Maps["free_slots"].Update(nil, uint32(i), ebpf.UpdateAny); err != nil {
@@ -144,6 +180,11 @@ func load(ringBytes, maxWatches int, portable bool, facts *kernelFacts) (*object
 // itself, and whoever comes second has nothing to do. Since 7.0 programs at
 // tracepoints can be preempted. For the hooks on hot paths copies would cost
 // too much, and are not needed: see process.noReturn.
+//
+// A copy is a tail call into the program, which then does not count as running
+// (bpf_tail_call in kernel/bpf/core.c leaves prog->active alone). So the
+// verifier, which takes nearly all of the time to open an observer, reads the
+// program once and not once for each copy.
 var copied = []string{"on_fork", "on_exec", "on_exit"}
 
 const copies = 3
@@ -157,18 +198,55 @@ func preemptible() bool {
 
 func copyName(name string, i int) string { return fmt.Sprintf("%s_%d", name, i+1) }
 
-// multiply adds the copies, unless the kernel never preempts itself.
-func multiply(spec *ebpf.CollectionSpec) {
-	if !preemptible() {
-		return
+// targets are the maps by which the copies reach their programs: each has one
+// program. They must stay open, as the kernel empties a map of programs that no
+// process holds (map_release_uref of prog_array_map_ops, kernel/bpf/arraymap.c).
+type targets map[string]*ebpf.Map
+
+func (t targets) close() {
+	for _, m := range t {
+		m.Close()
 	}
+}
+
+// multiply adds the copies, unless the kernel never preempts itself.
+func multiply(spec *ebpf.CollectionSpec) (targets, error) {
+	if !preemptible() {
+		return nil, nil
+	}
+	t := targets{}
 	for _, name := range copied {
+		m, err := ebpf.NewMap(&ebpf.MapSpec{Name: name, Type: ebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+		if err != nil {
+			t.close()
+			return nil, fmt.Errorf("map of %s: %w", name, err)
+		}
+		t[name] = m
 		for i := 1; i < copies; i++ {
-			p := spec.Programs[name].Copy()
-			p.Name = copyName(name, i)
-			spec.Programs[p.Name] = p
+			of := spec.Programs[name]
+			spec.Programs[copyName(name, i)] = &ebpf.ProgramSpec{
+				Name: copyName(name, i), Type: of.Type, AttachType: of.AttachType, License: of.License,
+				Instructions: asm.Instructions{
+					asm.LoadMapPtr(asm.R2, m.FD()), // R1 is the context already
+					asm.Mov.Imm(asm.R3, 0),
+					asm.FnTailCall.Call(),
+					asm.Mov.Imm(asm.R0, 0),
+					asm.Return(),
+				},
+			}
 		}
 	}
+	return t, nil
+}
+
+// fill lets the copies find their programs.
+func (t targets) fill(coll *ebpf.Collection) error {
+	for name, m := range t {
+		if err := m.Update(uint32(0), coll.Programs[name], ebpf.UpdateAny); err != nil {
+			return fmt.Errorf("copies of %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // raiseMemlock lifts the limit on locked memory while programs are loaded. A

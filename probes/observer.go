@@ -87,7 +87,7 @@ func Open(ctx context.Context, opts *Options) (*Observer, error) {
 	}
 	o.misses = o.recursionMisses
 	var err error
-	if o.objs, err = load(ringSize(opts.RingBufferBytes), or(opts.MaxWatches, 8192), opts.portable, o.facts); err != nil {
+	if o.objs, err = load(ringSize(opts.RingBufferBytes), or(opts.MaxWatches, 8192), opts.portable, opts.skip[hookFault], o.facts); err != nil {
 		return nil, err
 	}
 	defer o.objs.opened()
