@@ -132,7 +132,7 @@ func TestMatchers(t *testing.T) {
 			try("false", c.no, "false")
 			try("not read", c.unread, "error")
 			try("unhealthy", c.unhealthy, "error")
-			golden(t, strings.ReplaceAll(name, " ", "_")+".txt", bytes.ReplaceAll(b.Bytes(), fmt.Append(nil, own(t, "net")), []byte("OWN")))
+			golden(t, strings.ReplaceAll(name, " ", "_")+".txt", bytes.ReplaceAll(b.Bytes(), fmt.Append(nil, "got ", own(t, "net")), []byte("got OWN")))
 		})
 	}
 }
