@@ -193,10 +193,11 @@ func (c *Comparison) one(index uint64, list []*Recording, found map[string]*Diff
 
 // note adds a difference, to an equal one if there is one.
 func (c *Comparison) note(found map[string]*Difference, what string, v map[string][]string, index uint64, list []*Recording) {
-	key := what + "\x00"
+	parts := []string{what}
 	for _, s := range slices.Sorted(maps.Keys(v)) {
-		key += s + "\x00" + strings.Join(v[s], " ") + "\x00"
+		parts = append(parts, s, strings.Join(v[s], " "))
 	}
+	key := strings.Join(parts, "\x00")
 	d := found[key]
 	if d == nil {
 		d = &Difference{What: what, Values: v, Index: index}

@@ -3,6 +3,7 @@ package compare
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"strings"
 	"testing"
 )
@@ -38,10 +39,7 @@ func TestCompare(t *testing.T) {
 	Facts = []Fact{{What: "landlock.*", Feature: "landlock ABI", Text: "by design", Source: "landlock(7)"}}
 	ok := map[string]string{"verdict": "constrained", "landlock.handled": "equal 1", "umask": "equal 18"}
 	with := func(k, v string) map[string]string {
-		m := map[string]string{}
-		for a, b := range ok {
-			m[a] = b
-		}
+		m := maps.Clone(ok)
 		if v == "" {
 			delete(m, k)
 		} else {
