@@ -11,7 +11,6 @@ import (
 
 	"github.com/holdshort/holdshort/fuzz/compare"
 	"github.com/holdshort/holdshort/harness"
-	"github.com/holdshort/holdshort/harness/request"
 )
 
 type compareCmd struct {
@@ -79,7 +78,5 @@ func (c *compareCmd) record(ctx context.Context, s *streams) error {
 	defer b.Close()
 	m := b.Machine
 	k := compare.Kernel{Release: b.Kernel, Arch: runtime.GOARCH, Seed: c.Seed, Features: compare.Probe(m)}
-	return compare.Record(ctx, s.out, k, m, c.N, func(ctx context.Context, r *request.Request) (*harness.Case, error) {
-		return b.Run(ctx, r, r)
-	})
+	return compare.Record(ctx, s.out, k, m, c.N, b.Case)
 }
