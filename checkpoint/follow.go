@@ -153,6 +153,10 @@ func (w *Workload) orphaned() {
 	if w.state.ended() {
 		return
 	}
+	if w.leaving {
+		w.end(Result{State: Left, HostPID: w.pid, During: w.state})
+		return
+	}
 	r := Result{State: Failed, HostPID: w.pid, During: w.state, Ran: w.state == Running}
 	err := fmt.Errorf("%w while the workload was %s", ErrAgentDied, w.state)
 	if w.pidfd < 0 {

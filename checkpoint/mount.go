@@ -178,6 +178,7 @@ func (b *mounter) openRoot(cfg *Config) {
 // enterRoot changes the root, once all is in place below it.
 func (b *mounter) enterRoot(cfg *Config, base string) {
 	p, root := b.p, cfg.Root.Path
+	p.rooting = len(p.setup.steps)
 	if root == "" {
 		p.setup.add(StageMounts, -1, "/", closeReg(b.root))
 		if b.moved {

@@ -45,6 +45,13 @@ type Options struct {
 	Target *os.File
 	// Timeouts limit the phases of the workload's life.
 	Timeouts Timeouts
+	// Stay allows the workload to be left parked, see [Workload.Leave].
+	Stay bool
+	// BeforeRoot is called while the workload is on its way to the
+	// checkpoint: it is in its namespaces and cgroups and its mounts are in
+	// place below the new root, but its root is still the caller's. An error
+	// ends the workload.
+	BeforeRoot func(w *Workload) error
 	// Relay is drained before the end of the workload is told, so that
 	// whoever learns of it has all of its output.
 	Relay *Relay

@@ -78,6 +78,8 @@ type plan struct {
 	deviceProgram *devices.Program // on a cgroup that stays, or nil
 	last          []hostStep       // by the host, after everything else
 
+	rooting int // the step of setup that begins to change the root; 0 for none
+
 	sessionBegun bool // setsid is done, or in the setup
 
 	stdio [3]int // registers of descriptors 0 to 2; known once

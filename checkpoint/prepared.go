@@ -56,7 +56,7 @@ func (p *Plan) pure() bool {
 	return c.Enter == nil && c.Root == Root{} && files == 0 && !c.Console &&
 		g.V2 == "" && len(g.V1)+len(g.Limits) == 0 && !g.Create && !g.Devices.Set && !g.Freeze && !g.Delegate &&
 		o.Stdin == nil && o.Stdout == nil && o.Stderr == nil && len(o.Files) == 0 && o.Program == nil &&
-		o.Target == nil && o.Relay == nil && o.Notify == nil
+		o.Target == nil && o.Relay == nil && o.Notify == nil && o.BeforeRoot == nil && !o.Stay
 }
 
 // share makes the plan one that launches only read.

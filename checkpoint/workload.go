@@ -30,6 +30,8 @@ const (
 	Signaled   State = "signaled"
 	Aborted    State = "aborted"
 	Failed     State = "failed"
+	// Left is the end of a workload for who has left it parked.
+	Left State = "left"
 )
 
 // Result is how a workload ended.
@@ -74,11 +76,14 @@ type Workload struct {
 	pidfd    int
 	procDir  int
 	execFD   int   // read end of the exec pipe, -1 for none
+	pipeAt   int   // which of the descriptors that were passed is its other end, -1 for none
+	arenaAt  int   // and which is the shared memory
 	veths    []int // interface indices of the host's ends
 	result   Result
 	begun    time.Time
 	watched  bool // execve is reported
 	abort    bool // while it was spawning
+	leaving  bool // parked, for somebody else to take over
 	pending  []syscall.Signal
 	log      eventLog
 	clock    *time.Timer // of the phase
@@ -95,13 +100,13 @@ type Workload struct {
 
 func newWorkload(l *Launcher, p *plan) *Workload {
 	return &Workload{
-		launcher: l, plan: p, state: Spawning, pidfd: -1, procDir: -1, execFD: -1,
+		launcher: l, plan: p, state: Spawning, pidfd: -1, procDir: -1, execFD: -1, pipeAt: -1, arenaAt: -1,
 		parked: make(chan struct{}, 1), started: make(chan struct{}), done: make(chan struct{}),
 	}
 }
 
 func (w *Workload) needsHost() bool {
-	return len(w.plan.first)+len(w.plan.host)+len(w.plan.last) > 0 || w.plan.listener >= 0
+	return len(w.plan.first)+len(w.plan.host)+len(w.plan.last) > 0 || w.plan.opts.BeforeRoot != nil || w.plan.listener >= 0
 }
 
 // launch sends the first batch to the agent.
@@ -128,7 +133,18 @@ func (w *Workload) launch(list steps, execEvent bool) error {
 			return errors.Join(err, removeCgroups(p.made))
 		}
 		defer unix.Close(pipe)
+		w.pipeAt = len(fds)
 		fds = append(slices.Clip(fds), pipe)
+	}
+	if p.opts.Stay {
+		arena, err := w.launcher.agent.ArenaFD()
+		if err != nil {
+			p.close()
+			return errors.Join(fail(StageAgent, "", err), removeCgroups(p.made))
+		}
+		defer unix.Close(arena)
+		w.arenaAt = len(fds)
+		fds = append(slices.Clip(fds), arena)
 	}
 	spec := &agent.Spec{
 		CloneFlags: p.cloneFlags, CgroupFD: p.cgroupFD, FDs: fds, AgentOps: p.agent.steps, Ops: list, Cleanup: p.cleanup(),
@@ -171,7 +187,7 @@ func (w *Workload) spawn(ctx context.Context) error {
 
 // bear starts the child.
 func (w *Workload) bear() error {
-	setup := w.plan.setup.steps
+	setup := w.plan.setup.steps[:w.plan.beforeRoot()]
 	if len(w.plan.first) > 0 {
 		setup = nil
 	}
@@ -188,7 +204,16 @@ func (w *Workload) bringUp(ctx context.Context) error {
 		if err := w.hostSteps(ctx, p.first); err != nil {
 			return err
 		}
-		if err := w.next(ctx, p.setup.steps); err != nil {
+		if err := w.next(ctx, p.setup.steps[:p.beforeRoot()]); err != nil {
+			return err
+		}
+	}
+	if p.opts.BeforeRoot != nil {
+		step := hostStep{StageMounts, "before the change of root", p.opts.BeforeRoot}
+		if err := w.hostSteps(ctx, []hostStep{step}); err != nil {
+			return err
+		}
+		if err := w.next(ctx, p.setup.steps[p.beforeRoot():]); err != nil {
 			return err
 		}
 	}
@@ -209,7 +234,9 @@ func (w *Workload) bringUp(ctx context.Context) error {
 	return nil
 }
 
-func (s State) ended() bool { return s == Exited || s == Signaled || s == Aborted || s == Failed }
+func (s State) ended() bool {
+	return s == Exited || s == Signaled || s == Aborted || s == Failed || s == Left
+}
 
 // hostSteps runs what only the host can do. The child is parked and is not
 // reaped before the host releases it, so its pid cannot come to mean another.

@@ -140,11 +140,11 @@ func (a *Agent) exec(exe *os.File) error {
 			std[i] = f
 		}
 	}
-	arenaFile := os.NewFile(uintptr(a.arena.fd), "arena")
+	a.arena.file = os.NewFile(uintptr(a.arena.fd), "arena")
 	a.proc, err = os.StartProcess(fmt.Sprintf("/proc/self/fd/%d", exe.Fd()), []string{"holdshort-agent"},
 		&os.ProcAttr{
 			Dir: "/", Env: []string{},
-			Files: []*os.File{std[0], std[1], std[2], theirs, arenaFile, null, procDir},
+			Files: []*os.File{std[0], std[1], std[2], theirs, a.arena.file, null, procDir},
 			// A session of its own: no signal from our terminal, and no
 			// controlling terminal that a workload could inherit.
 			Sys: &syscall.SysProcAttr{Setsid: true},
@@ -153,8 +153,6 @@ func (a *Agent) exec(exe *os.File) error {
 		a.file.Close()
 		return fmt.Errorf("start agent: %w", err)
 	}
-	arenaFile.Close()
-	a.arena.fd = -1
 	return nil
 }
 

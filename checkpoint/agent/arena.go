@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -20,6 +21,8 @@ const (
 // powers of two and are used again after they are freed.
 type arena struct {
 	fd   int
+	file *os.File // that owns fd, once the agent has been started
+	left bool     // to others, with what is in it
 	mem  []byte
 	base unsafe.Pointer
 
@@ -54,10 +57,14 @@ func newArena() (*arena, error) {
 // close gives the memory back. The address space stays mapped, so that a late
 // reader finds zeros rather than a fault.
 func (a *arena) close() {
-	if a.fd >= 0 {
+	if a.file != nil {
+		a.file.Close()
+	} else {
 		unix.Close(a.fd)
 	}
-	_ = unix.Madvise(a.mem, unix.MADV_REMOVE)
+	if !a.left {
+		_ = unix.Madvise(a.mem, unix.MADV_REMOVE)
+	}
 }
 
 // alloc returns a region of at least n bytes; its content is arbitrary.

@@ -4,7 +4,7 @@ package agent
 // compiled; TestLayout asserts the offsets here.
 
 const (
-	abiVersion = 2
+	abiVersion = 3
 	arenaBase  = 0x10000000 // in the agent
 	arenaSize  = 0x30000000 // of address space; only touched pages are memory
 
@@ -38,6 +38,7 @@ const (
 	reqRelease
 	reqKill
 	reqQuit
+	reqLeave
 )
 
 type request struct {
@@ -121,6 +122,7 @@ const (
 	flagExecEvent = 1
 	flagHold      = 2
 	flagNoSpawned = 4
+	flagStay      = 8
 
 	goAbort = 0x80000000
 	noReg   = 0xffffffff
@@ -157,7 +159,7 @@ type launch struct {
 	initReady   uint32
 	_           uint32
 	rusage      [18]int64
-	_           [5]uint32 // the agent's, for the child
-	_           [MaxFDs]int32
+	_           [5]uint32     // the agent's, for the child
+	fds         [MaxFDs]int32 // their numbers in the child
 	_           int32
 }

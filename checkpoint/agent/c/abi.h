@@ -14,7 +14,7 @@ typedef int s32;
 typedef unsigned long long u64;
 typedef long long s64;
 
-#define ABI_VERSION 2
+#define ABI_VERSION 3
 /*
  * Everything is in the first gigabyte, above the program at 0x200000: a child
  * then has one page table of each upper level. The arena ends where that ends.
@@ -42,7 +42,7 @@ typedef long long s64;
 #define REG_FREE (REG_FD0 + MAX_FDS)
 
 /* Host to agent. */
-enum { REQ_SPAWN = 1, REQ_RELEASE, REQ_KILL, REQ_QUIT };
+enum { REQ_SPAWN = 1, REQ_RELEASE, REQ_KILL, REQ_QUIT, REQ_LEAVE };
 struct request {
 	u32 kind;
 	u32 slot;
@@ -94,6 +94,7 @@ struct op {
 enum { ST_NEW = 0, ST_BUSY, ST_PARKED, ST_EXECING, ST_FAILED, ST_AGENT_FAILED };
 #define LF_EXEC_EVENT 1u /* report the moment of execve */
 #define LF_HOLD 2u       /* do not reap before the host releases */
+#define LF_STAY 8u       /* looked at when the child parks: it outlives the agent then */
 #define LF_NO_SPAWNED 4u /* no EV_SPAWNED: the host does not need a pidfd */
 
 #define GO_ABORT 0x80000000u

@@ -27,6 +27,9 @@ static void on_request(const struct request *q, const s32 *fds, u32 nfds)
 		if (r && r->used == 1 && r->serial == q->serial && q->offset <= 64)
 			signal_record(r, (s32)q->offset);
 		return; /* already gone: nothing to kill */
+	case REQ_LEAVE: /* what parks with LF_STAY, and what runs, gets another parent; the rest dies of PDEATHSIG */
+		for (;;)
+			sys1(NR_exit_group, 0);
 	case REQ_QUIT:
 		for (u32 i = 0; i < my->top; i++)
 			my->records[i].orphan = 0;

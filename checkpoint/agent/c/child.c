@@ -23,15 +23,17 @@ static __attribute__((noreturn)) void die(struct launch *l, s32 err)
  * park waits for the next batch. Death of the agent ends a parked child:
  * PDEATHSIG is armed first, then the agent's liveness is looked at, so that a
  * death before the arming is not missed (getppid says 0 in a new pid
- * namespace, so a pidfd of the agent is asked instead).
+ * namespace, so a pidfd of the agent is asked instead). A child that is to stay
+ * disarms it: whoever the kernel then makes its parent is not its keeper.
  */
 static void park(struct launch *l, struct self *me, u32 seen)
 {
 	struct pollfd p = { .fd = me->agent_pidfd, .events = POLLIN };
 	struct timespec zero = { 0, 0 };
 
-	sys5(NR_prctl, 1 /* PR_SET_PDEATHSIG */, SIGKILL, 0, 0, 0);
-	if (sys5(NR_ppoll, &p, 1, &zero, 0, 0) > 0)
+	u32 stay = load(&l->flags) & LF_STAY;
+	sys5(NR_prctl, 1 /* PR_SET_PDEATHSIG */, stay ? 0 : SIGKILL, 0, 0, 0);
+	if (!stay && sys5(NR_ppoll, &p, 1, &zero, 0, 0) > 0)
 		for (;;)
 			sys1(NR_exit_group, 127);
 	store(&l->state, ST_PARKED);
