@@ -30,6 +30,8 @@ type LeftProcess struct {
 	Listener int        `json:"listener"` // the step that makes a seccomp listener, -1 for none
 	Where    agent.Left `json:"where"`
 	Steps    []LeftStep `json:"steps"`
+	// Made are the cgroup directories that the launch has made.
+	Made []string `json:"made,omitempty"`
 }
 
 // LeftStep is what a last step is for, to be told if it fails.
@@ -83,7 +85,7 @@ func (w *Workload) Leave(ctx context.Context) (*LeftProcess, error) {
 	left := &LeftProcess{
 		PID: w.HostPID(), Started: stat.started, Where: where, Listener: p.listener,
 		Arena: w.launched.Number(w.arenaAt), Pipe: w.launched.Number(w.pipeAt),
-		Steps: make([]LeftStep, len(p.final.steps)),
+		Steps: make([]LeftStep, len(p.final.steps)), Made: p.made,
 	}
 	for i, s := range p.final.steps {
 		left.Steps[i] = LeftStep{s.stage, s.index, s.object}
@@ -336,3 +338,8 @@ func (p *plan) beforeRoot() int {
 	}
 	return p.rooting
 }
+
+// RemoveCgroups removes directories that [Cgroup].Create has made, as the end of
+// a workload does: what is still in them is killed. Those that are not there
+// any more are no error.
+func RemoveCgroups(dirs []string) error { return removeCgroups(dirs) }

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -146,11 +147,12 @@ func TestLeave(t *testing.T) {
 		if _, err := Adopt(p); !errors.Is(err, ErrNotParked) {
 			t.Errorf("adopted while it runs: %v", err)
 		}
+		n, err := bufio.NewReader(out).ReadString('\n')
+		if err != nil || strings.TrimSpace(n) != "4" { // and ls has the directory open
+			t.Errorf("%q descriptors, %v", n, err)
+		}
 		_ = unix.Kill(p.PID, unix.SIGKILL)
 		reaped(t, p.PID)
-		if b, _ := io.ReadAll(out); strings.TrimSpace(string(b)) != "4" { // and ls has the directory open
-			t.Errorf("%q descriptors", b)
-		}
 	})
 	t.Run("says what failed", func(t *testing.T) {
 		p, _ := left(t, Config{Args: []string{"/no/such"}})

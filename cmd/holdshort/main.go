@@ -30,6 +30,7 @@ type cli struct {
 	Report     reportCmd     `cmd:"" help:"Merge results, and write them for people, CI and code scanning."`
 	Matrix     matrixCmd     `cmd:"" help:"Run the tests of a Go module on several kernels, and compare."`
 	Compare    compareCmd    `cmd:"" help:"Launch the same requests on several kernels, and say in what the kernels differ."`
+	OCI        ociCmd        `cmd:"" name:"oci" help:"An OCI runtime: a created container is its own process, parked. See oci --help."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for bash, zsh or fish."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
@@ -50,6 +51,9 @@ func (e *exit) Unwrap() error { return e.err }
 func usage(err error) error { return &exit{harness.ExitUsage, err} }
 
 func main() {
+	if args, ok := ociArgs(os.Args); ok {
+		os.Exit(runOCI(args, os.Stdout, os.Stderr))
+	}
 	guest.Init() // if this is process 1 of a guest
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -47,17 +47,22 @@ const sendTimeout = 10 * time.Second
 // its own that is then closed. It takes the file over. The state's id is
 // "holdshort-" and pid.
 func SendListener(req *request.Request, pid int, listener *os.File) error {
+	state := specs.State{
+		Version: specs.Version, ID: "holdshort-" + strconv.Itoa(pid), Status: specs.StateCreated, Pid: pid, Bundle: req.Dir,
+		Annotations: req.Spec.Annotations,
+	}
+	return SendListenerOf(req, &state, pid, listener)
+}
+
+// SendListenerOf is [SendListener] of a process of a container with this state.
+func SendListenerOf(req *request.Request, state *specs.State, pid int, listener *os.File) error {
 	defer listener.Close()
 	s := notifies(req)
 	if s == nil || s.ListenerPath == "" {
 		return errors.New("linux.seccomp.listenerPath: is empty: nobody would answer the notifications")
 	}
 	text, err := json.Marshal(&specs.ContainerProcessState{
-		Version: specs.Version, Fds: []string{specs.SeccompFdName}, Pid: pid, Metadata: s.ListenerMetadata,
-		State: specs.State{
-			Version: specs.Version, ID: "holdshort-" + strconv.Itoa(pid), Status: specs.StateCreated, Pid: pid, Bundle: req.Dir,
-			Annotations: req.Spec.Annotations,
-		},
+		Version: specs.Version, Fds: []string{specs.SeccompFdName}, Pid: pid, Metadata: s.ListenerMetadata, State: *state,
 	})
 	if err == nil {
 		err = sendWith(s.ListenerPath, text, listener)

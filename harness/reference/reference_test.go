@@ -35,10 +35,12 @@ func leaves(t reflect.Type, prefix string) []string {
 
 // notConstraints are options that constrain nothing.
 var notConstraints = map[string]string{
-	"Options.Orphan": "what becomes of the workload if its host dies",
-	"Options.Target": "a pidfd instead of a pid in Config.Enter",
-	"Enter":          "what is taken from the target is judged as if it had been asked for; see harness/enter.go",
-	"Options.Relay":  "who copies its terminal",
+	"Options.Orphan":     "what becomes of the workload if its host dies",
+	"Options.Stay":       "whether it may be left parked",
+	"Options.BeforeRoot": "a callback of the caller's",
+	"Options.Target":     "a pidfd instead of a pid in Config.Enter",
+	"Enter":              "what is taken from the target is judged as if it had been asked for; see harness/enter.go",
+	"Options.Relay":      "who copies its terminal",
 
 	"Options.Timeouts.Spawn":  "how long the launch may take",
 	"Options.Timeouts.Parked": "how long it may be parked",

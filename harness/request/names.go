@@ -2,6 +2,8 @@ package request
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/moby/sys/capability"
@@ -138,4 +140,12 @@ func (r *Request) Namespace(kind specs.LinuxNamespaceType) Namespace {
 		}
 	}
 	return Namespace{}
+}
+
+// CapNames are the capabilities that [CapSet] knows, in the order of their
+// numbers.
+func CapNames() []string {
+	out := slices.Collect(maps.Keys(capNumbers))
+	slices.SortFunc(out, func(a, b string) int { return int(capNumbers[a]) - int(capNumbers[b]) })
+	return out
 }

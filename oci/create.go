@@ -1,0 +1,264 @@
+package oci
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/holdshort/holdshort/checkpoint"
+	"github.com/holdshort/holdshort/harness/engine"
+)
+
+// createOptions are those of create and run.
+type createOptions struct {
+	id            string
+	bundle        string
+	consoleSocket string
+	pidFile       string
+	preserveFDs   int
+	noPivot       bool
+	noNewKeyring  bool
+	noSubreaper   bool
+	detach        bool // run
+	keep          bool // run
+}
+
+func (o *createOptions) flags(f *flagSet) {
+	f.text(&o.bundle, "bundle", "b", "the bundle's directory, with config.json (default: here)")
+	f.text(&o.consoleSocket, "console-socket", "", "unix socket that gets the master of the terminal")
+	f.text(&o.pidFile, "pid-file", "", "file to write the pid to")
+	f.number(&o.preserveFDs, "preserve-fds", "", "pass this many further descriptors, from 3 on")
+	f.flag(&o.noPivot, "no-pivot", "", "refused: the root is always changed by pivot_root(2)")
+	f.flag(&o.noNewKeyring, "no-new-keyring", "", "keep the caller's session keyring")
+}
+
+// create makes a container and leaves it parked.
+func (r *runtime) create(ctx context.Context, o *createOptions) (*container, error) {
+	return r.createWith(ctx, o, func(p *specs.Process) (*runOptions, error) {
+		return processOptions(p, o.consoleSocket, o.preserveFDs)
+	})
+}
+
+func (r *runtime) createWith(ctx context.Context, o *createOptions, files func(*specs.Process) (*runOptions, error)) (*container, error) {
+	if o.noPivot {
+		return nil, errors.New("--no-pivot: not supported: without pivot_root the host's root would stay reachable; use a root on a file system that can be pivoted to (not the initramfs)")
+	}
+	bundle, err := filepath.Abs(o.bundle)
+	if err != nil {
+		return nil, err
+	}
+	req, err := loadSpec(filepath.Join(bundle, configFile), bundle)
+	if err != nil {
+		return nil, err
+	}
+	original := *req.Spec
+	noProcess := req.Spec.Process == nil
+	saved, err := json.Marshal(req) // before it is adapted
+	if err != nil {
+		return nil, err
+	}
+	opts, err := files(req.Process()) // which may add to its environment
+	if err != nil {
+		return nil, err
+	}
+	defer opts.close()
+	cc, err := compile(req, o.id, o)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range cc.warnings {
+		r.warn("%s", w)
+	}
+	c, err := makeContainer(r.root, o.id)
+	if err != nil {
+		return nil, err
+	}
+	c.Version, c.Bundle, c.Annotations, c.NoProcess = original.Version, bundle, original.Annotations, noProcess
+	c.Rootfs, c.Cgroups = cc.cfg.Root.Path, cgroupsOf(cc.cfg)
+	if err := r.bring(ctx, c, cc, o, opts, saved); err != nil {
+		return nil, errors.Join(err, r.discard(c, cc))
+	}
+	return c, nil
+}
+
+func cgroupsOf(cfg *checkpoint.Config) map[string]string {
+	out := map[string]string{}
+	for k, dir := range cfg.Cgroup.V1 {
+		out[k] = dir
+	}
+	if cfg.Cgroup.V2 != "" {
+		out[""] = cfg.Cgroup.V2
+	}
+	return out
+}
+
+// discard takes back what a create that failed has done. The hooks that end a
+// container are due all the same (runtime.md, Lifecycle).
+func (r *runtime) discard(c *container, cc *compiled) error {
+	defer c.close()
+	err := c.destroy()
+	c.poststop(r, cc.hooks.Poststop)
+	return err
+}
+
+// bring makes the container's process and leaves it.
+func (r *runtime) bring(ctx context.Context, c *container, cc *compiled, o *createOptions, opts *runOptions, saved []byte) (err error) {
+	if err := c.write(configFile, saved); err != nil {
+		return err
+	}
+	// What will be made is written down first, to be removed whatever happens.
+	if err := c.planCgroups(cc.cfg); err != nil {
+		return err
+	}
+	if err := c.save(); err != nil {
+		return err
+	}
+	if err := c.makeParents(cc.cfg); err != nil {
+		return err
+	}
+	launcher, err := checkpoint.New(ctx)
+	if err != nil {
+		return err
+	}
+	left := false
+	defer func() {
+		if !left {
+			err = errors.Join(err, launcher.Close())
+		}
+	}()
+	if engine.ListenerPath(cc.req) != "" {
+		opts.Notify = func(*checkpoint.Workload, *os.File) error { return nil } // start has its own
+	}
+	opts.Stay = true
+	if h := cc.hooks; len(h.Prestart)+len(h.CreateRuntime)+len(h.CreateContainer) > 0 { //nolint:staticcheck // prestart is deprecated, and still to be run
+		opts.BeforeRoot = func(w *checkpoint.Workload) error { return createHooks(ctx, launcher, c, &h, w) }
+	}
+	w, err := launcher.Spawn(ctx, cc.cfg, &opts.Options)
+	if err != nil {
+		return err
+	}
+	if c.Process, err = w.Leave(ctx); err != nil {
+		return err
+	}
+	c.Made = c.Process.Made
+	if err := c.save(); err != nil {
+		return err
+	}
+	if err := opts.sendConsole(); err != nil {
+		return err
+	}
+	if err := writePIDFile(o.pidFile, c.Process.PID); err != nil {
+		return err
+	}
+	left = true
+	return launcher.Leave()
+}
+
+func createHooks(ctx context.Context, l *checkpoint.Launcher, c *container, h *specs.Hooks, w *checkpoint.Workload) error {
+	state := c.state(specs.StateCreating)
+	state.Pid = w.HostPID()
+	if err := runHooks(ctx, "prestart", h.Prestart, state, onHost(c.Bundle)); err != nil { //nolint:staticcheck // deprecated, and still to be run
+		return err
+	}
+	if err := runHooks(ctx, "createRuntime", h.CreateRuntime, state, onHost(c.Bundle)); err != nil {
+		return err
+	}
+	if len(h.CreateContainer) == 0 {
+		return nil
+	}
+	pidfd, err := w.PIDFD()
+	if err != nil {
+		return err
+	}
+	defer pidfd.Close()
+	return runHooks(ctx, "createContainer", h.CreateContainer, state, inside(l, pidfd))
+}
+
+func writePIDFile(path string, pid int) error {
+	if path == "" {
+		return nil
+	}
+	if err := replaceFile(path, []byte(strconv.Itoa(pid)), 0o644); err != nil {
+		return fmt.Errorf("pid file: %w", err)
+	}
+	return nil
+}
+
+// planCgroups lists the cgroups that are not there yet.
+func (c *container) planCgroups(cfg *checkpoint.Config) error {
+	if !cfg.Cgroup.Create {
+		return nil
+	}
+	for _, dir := range c.Cgroups {
+		if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+			c.Made = append(c.Made, dir)
+		}
+		for up := filepath.Dir(dir); ; up = filepath.Dir(up) {
+			if _, err := os.Lstat(up); !errors.Is(err, fs.ErrNotExist) {
+				break
+			}
+			c.Parents = append(c.Parents, up)
+		}
+	}
+	slices.Sort(c.Made)
+	slices.Sort(c.Parents) // those above first
+	return nil
+}
+
+// makeParents makes the directories above the container's own.
+func (c *container) makeParents(cfg *checkpoint.Config) error {
+	cpuset := cfg.Cgroup.V1["cpuset"]
+	for _, dir := range c.Parents {
+		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("linux.cgroupsPath: %w", err)
+		}
+		if cpuset == "" || !within(cpuset, dir) {
+			continue
+		}
+		for _, name := range []string{"cpuset.cpus", "cpuset.mems"} { // a new one is empty, cpuset(7)
+			b, err := os.ReadFile(filepath.Join(filepath.Dir(dir), name))
+			if err == nil {
+				_ = os.WriteFile(filepath.Join(dir, name), b, 0o644)
+			}
+		}
+	}
+	return nil
+}
+
+func within(path, dir string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(rel)
+}
+
+// destroy ends the process, if there is one, and removes what was made.
+func (c *container) destroy() error {
+	if fd, err := c.hold(); err == nil {
+		c.thaw()
+		_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+		waitEnd(fd)
+		unix.Close(fd)
+	}
+	err := checkpoint.RemoveCgroups(c.Made)
+	for _, dir := range slices.Backward(c.Parents) {
+		_ = unix.Rmdir(dir) // unless others are in there
+	}
+	return errors.Join(err, c.forget())
+}
+
+// waitEnd waits until a process has ended; somebody else reaps it.
+func waitEnd(pidfd int) {
+	for {
+		if _, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, 10_000); !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
+}

@@ -1,0 +1,98 @@
+package oci
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/holdshort/holdshort/checkpoint"
+	"github.com/holdshort/holdshort/harness/engine"
+	"github.com/holdshort/holdshort/harness/request"
+)
+
+// spec reads the configuration as it was when the container was made.
+func (c *container) spec() (*request.Request, error) {
+	return loadSpec(filepath.Join(c.path(), configFile), c.Bundle)
+}
+
+func hooksOf(req *request.Request) specs.Hooks {
+	if h := req.Spec.Hooks; h != nil {
+		return *h
+	}
+	return specs.Hooks{}
+}
+
+// start lets a container go.
+func (r *runtime) start(ctx context.Context, c *container) error {
+	switch s := c.status(); {
+	case s == specs.StateStopped:
+		return errors.New("cannot start a container that has stopped")
+	case s != specs.StateCreated:
+		return fmt.Errorf("cannot start a container in the %s state", s)
+	case c.NoProcess:
+		return errors.New("cannot start a container whose configuration has no process")
+	}
+	req, err := c.spec()
+	if err != nil {
+		return err
+	}
+	o, err := checkpoint.Adopt(c.Process)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	hooks := hooksOf(req)
+	if err := startHooks(ctx, c, &hooks, o); err != nil {
+		return errors.Join(err, r.stop(c))
+	}
+	var notify func(*os.File) error
+	if engine.ListenerPath(req) != "" {
+		notify = func(f *os.File) error {
+			return engine.SendListenerOf(req, c.state(specs.StateCreating), c.Process.PID, f)
+		}
+	}
+	if err := o.Proceed(ctx, notify); err != nil {
+		return errors.Join(err, r.stop(c))
+	}
+	if err := runHooks(ctx, "poststart", hooks.Poststart, c.state(specs.StateRunning), onHost(c.Bundle)); err != nil {
+		return errors.Join(err, r.stop(c))
+	}
+	return nil
+}
+
+// startHooks runs what is to run inside before the program does.
+func startHooks(ctx context.Context, c *container, h *specs.Hooks, o *checkpoint.Orphan) error {
+	if len(h.StartContainer) == 0 {
+		return nil
+	}
+	pidfd, err := o.PIDFD()
+	if err != nil {
+		return err
+	}
+	defer pidfd.Close()
+	l, err := checkpoint.New(ctx)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	return runHooks(ctx, "startContainer", h.StartContainer, c.state(specs.StateCreated), inside(l, pidfd))
+}
+
+// stop ends a container that could not be started as it was to be.
+func (r *runtime) stop(c *container) error {
+	fd, err := c.hold()
+	if err != nil {
+		return nil //nolint:nilerr // it has ended
+	}
+	defer closeFD(fd)
+	c.thaw()
+	if err := sendSignal(fd, kill); err != nil {
+		return err
+	}
+	waitEnd(fd)
+	return nil
+}

@@ -1,0 +1,200 @@
+package oci
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/holdshort/holdshort/harness/engine"
+	"github.com/holdshort/holdshort/harness/request"
+)
+
+// verbUpdate writes other limits into the cgroups of a container.
+func verbUpdate(r *runtime, f *flagSet, args []string) error {
+	var file string
+	f.text(&file, "resources", "r", "file with linux.resources; - is standard input")
+	u := newUpdate(f)
+	id, err := r.one(f, "update", args)
+	if err != nil {
+		return err
+	}
+	c, err := findContainer(r.root, id, true)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	if c.status() == specs.StateStopped {
+		return errNotRunning
+	}
+	res := &specs.LinuxResources{}
+	if file != "" {
+		if res, err = readResources(file); err != nil {
+			return err
+		}
+	} else if err := u.apply(res); err != nil {
+		return err
+	}
+	return c.update(res)
+}
+
+func readResources(path string) (*specs.LinuxResources, error) {
+	var b []byte
+	var err error
+	if path == "-" {
+		b, err = io.ReadAll(io.LimitReader(os.Stdin, request.MaxSize))
+	} else {
+		b, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	res := &specs.LinuxResources{}
+	if err := json.Unmarshal(b, res); err != nil {
+		return nil, fmt.Errorf("resources: %w", err)
+	}
+	return res, nil
+}
+
+// updateFlags are those of runc's update.
+type updateFlags struct{ values map[string]*string }
+
+var updateNames = []string{
+	"memory", "memory-reservation", "memory-swap", "kernel-memory", "kernel-memory-tcp", "pids-limit", "cpu-period", "cpu-quota", "cpu-burst", "cpu-share", "cpu-rt-period",
+	"cpu-rt-runtime", "cpuset-cpus", "cpuset-mems", "blkio-weight", "cpu-idle", "l3-cache-schema", "mem-bw-schema",
+}
+
+func newUpdate(f *flagSet) *updateFlags {
+	u := &updateFlags{map[string]*string{}}
+	for _, name := range updateNames {
+		v := new(string)
+		u.values[name] = v
+		f.text(v, name, "", "")
+	}
+	return u
+}
+
+func (u *updateFlags) apply(res *specs.LinuxResources) error {
+	var errs []error
+	signed := func(name string) *int64 {
+		if *u.values[name] == "" {
+			return nil
+		}
+		n, err := parseSize(*u.values[name])
+		if err != nil {
+			errs = append(errs, fmt.Errorf("--%s: %w", name, err))
+		}
+		return &n
+	}
+	unsigned := func(name string) *uint64 {
+		n := signed(name)
+		if n == nil {
+			return nil
+		}
+		if *n < 0 {
+			errs = append(errs, fmt.Errorf("--%s: %d is negative", name, *n))
+		}
+		v := uint64(*n)
+		return &v
+	}
+	for _, name := range []string{"kernel-memory", "kernel-memory-tcp", "l3-cache-schema", "mem-bw-schema"} {
+		if *u.values[name] != "" {
+			errs = append(errs, fmt.Errorf("--%s: not supported", name))
+		}
+	}
+	res.Memory = &specs.LinuxMemory{Limit: signed("memory"), Reservation: signed("memory-reservation"), Swap: signed("memory-swap")}
+	res.CPU = &specs.LinuxCPU{
+		Shares: unsigned("cpu-share"), Quota: signed("cpu-quota"), Burst: unsigned("cpu-burst"), Period: unsigned("cpu-period"),
+		RealtimeRuntime: signed("cpu-rt-runtime"), RealtimePeriod: unsigned("cpu-rt-period"),
+		Cpus: *u.values["cpuset-cpus"], Mems: *u.values["cpuset-mems"], Idle: signed("cpu-idle"),
+	}
+	if n := signed("pids-limit"); n != nil {
+		res.Pids = &specs.LinuxPids{Limit: n}
+	}
+	if n := unsigned("blkio-weight"); n != nil {
+		w := uint16(*n)
+		res.BlockIO = &specs.LinuxBlockIO{Weight: &w}
+	}
+	return errors.Join(errs...)
+}
+
+// parseSize reads a number, which may have a unit of 1024.
+func parseSize(s string) (int64, error) {
+	shift := 0
+	if n := len(s); n > 1 {
+		switch s[n-1] {
+		case 'k', 'K':
+			shift = 10
+		case 'm', 'M':
+			shift = 20
+		case 'g', 'G':
+			shift = 30
+		}
+		if shift > 0 {
+			s = s[:n-1]
+		}
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n<<shift>>shift != n {
+		return 0, fmt.Errorf("%q is no number", s)
+	}
+	return n << shift, nil
+}
+
+// update translates limits as create does, and writes them.
+func (c *container) update(res *specs.LinuxResources) error {
+	if m := res.Memory; m != nil {
+		m.CheckBeforeUpdate = nil // the kernel refuses what is in use, on version 1; version 2 reclaims and then kills
+	}
+	req, err := c.spec()
+	if err != nil {
+		return err
+	}
+	host, err := readHost()
+	if err != nil {
+		return err
+	}
+	ask := &request.Request{Spec: &specs.Spec{
+		Version: specs.Version, Process: &specs.Process{Args: []string{"x"}, Cwd: "/"},
+		Linux: &specs.Linux{CgroupsPath: req.Linux().CgroupsPath, Resources: res},
+	}}
+	if _, err := adapt(withRoot(ask), c.ID); err != nil {
+		return err
+	}
+	ask.Spec.Root = nil
+	cfg, err := engine.Config(ask, host)
+	if err != nil {
+		return err
+	}
+	if cfg.Cgroup.Devices.Set {
+		return &engine.UnsupportedError{Field: "linux.resources.devices", Why: "rules about devices cannot be changed by update"}
+	}
+	limits := ordered(cfg.Cgroup.Limits, func(controller, file string) (string, error) {
+		dir, ok := c.Cgroups[controller]
+		if !ok {
+			return "", fmt.Errorf("the container is in no cgroup for %s", file)
+		}
+		b, err := os.ReadFile(filepath.Join(dir, file))
+		return string(b), err
+	})
+	for _, l := range limits {
+		dir, ok := c.Cgroups[l.Controller]
+		if !ok {
+			return fmt.Errorf("the container is in no cgroup for %s", l.File)
+		}
+		if err := os.WriteFile(filepath.Join(dir, l.File), []byte(l.Value), 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func withRoot(r *request.Request) *request.Request {
+	r.Spec.Root = &specs.Root{Path: "/"}
+	return r
+}
