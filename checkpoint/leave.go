@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrGone: the process that was left is not there any more.
+// ErrGone is that of a process which was left and is not there any more.
 var ErrGone = errors.New("the process that was left parked has ended")
 
 // LeftProcess is a parked workload that its launcher has left, as plain data:

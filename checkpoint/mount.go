@@ -215,6 +215,7 @@ func (b *mounter) mount(cfg *Config, i int, s *mountSpec, tree int) {
 	}
 	if s.bind {
 		b.target(StageMounts, i, at, asTree, tree)
+		b.renumber(i, at, s, tree)
 		if canSetattr() { // before anybody can get at it
 			b.attributes(StageMounts, i, at, tree, s, 0)
 			add(moveMount(tree, b.t), closeReg(b.t))
@@ -250,6 +251,24 @@ func (b *mounter) mount(cfg *Config, i int, s *mountSpec, tree int) {
 	if !late {
 		add(closeReg(tree))
 	}
+}
+
+// renumber takes a new clone of a source that was cloned before the mounts ahead
+// of it in the list were made, where the kernel lets a mount that is nowhere be
+// cloned (since Linux 6.15). It changes nothing but the number: mountinfo is
+// sorted by it (since Linux 6.8), and readers take that for the order in which
+// mounts were made.
+func (b *mounter) renumber(i int, at string, s *mountSpec, tree int) {
+	if i == 0 {
+		return
+	}
+	how := uint64(0)
+	if s.rec {
+		how = unix.AT_RECURSIVE
+	}
+	back := agent.Sys(unix.SYS_FCNTL, agent.R(b.other), agent.N(unix.F_DUPFD_CLOEXEC), agent.N(0))
+	back.Save = tree
+	b.p.setup.add(StageMounts, i, at, ifErr(cloneOf(tree, how, b.other), unix.EINVAL, 3), closeReg(tree), back, closeReg(b.other))
 }
 
 // needsWritten reports whether something will be made below a mount that is to

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,6 +50,9 @@ func (r *runtime) create(ctx context.Context, o *createOptions) (*container, err
 }
 
 func (r *runtime) createWith(ctx context.Context, o *createOptions, files func(*specs.Process) (*runOptions, error)) (*container, error) {
+	if err := checkID(o.id); err != nil {
+		return nil, err
+	}
 	if o.noPivot {
 		return nil, errors.New("--no-pivot: not supported: without pivot_root the host's root would stay reachable; use a root on a file system that can be pivoted to (not the initramfs)")
 	}
@@ -92,9 +96,7 @@ func (r *runtime) createWith(ctx context.Context, o *createOptions, files func(*
 
 func cgroupsOf(cfg *checkpoint.Config) map[string]string {
 	out := map[string]string{}
-	for k, dir := range cfg.Cgroup.V1 {
-		out[k] = dir
-	}
+	maps.Copy(out, cfg.Cgroup.V1)
 	if cfg.Cgroup.V2 != "" {
 		out[""] = cfg.Cgroup.V2
 	}
@@ -164,7 +166,9 @@ func (r *runtime) bring(ctx context.Context, c *container, cc *compiled, o *crea
 }
 
 func createHooks(ctx context.Context, l *checkpoint.Launcher, c *container, h *specs.Hooks, w *checkpoint.Workload) error {
-	state := c.state(specs.StateCreating)
+	// "created" is after step 2 of the lifecycle, of which these hooks are the
+	// next (runtime.md, State).
+	state := c.state(specs.StateCreated)
 	state.Pid = w.HostPID()
 	if err := runHooks(ctx, "prestart", h.Prestart, state, onHost(c.Bundle)); err != nil { //nolint:staticcheck // deprecated, and still to be run
 		return err

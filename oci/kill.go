@@ -150,6 +150,9 @@ func pidsBelow(dir string) ([]int, error) {
 
 // delete removes a container that has stopped, or, with force, any.
 func (r *runtime) delete(c *container, force bool) error {
+	if !force {
+		c.awaitDeath()
+	}
 	if s := c.status(); s != specs.StateStopped && !force {
 		return fmt.Errorf("cannot delete container %s that is not stopped: %s", c.ID, s)
 	}
@@ -162,6 +165,28 @@ func (r *runtime) delete(c *container, force bool) error {
 		c.poststop(r, hooks)
 	}
 	return err
+}
+
+// awaitDeath waits for the end of a process that was killed and has not come to
+// it yet: the kernel makes a SIGKILL of every signal that is going to end it
+// (complete_signal, kernel/signal.c), and that stays pending until the end.
+func (c *container) awaitDeath() {
+	fd, err := c.hold()
+	if err != nil {
+		return
+	}
+	defer closeFD(fd)
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(c.Process.PID) + "/status")
+	if err != nil {
+		return
+	}
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, "SigPnd:"); ok {
+			if n, err := strconv.ParseUint(strings.TrimSpace(rest), 16, 64); err == nil && n&(1<<(kill-1)) != 0 {
+				waitEnd(fd)
+			}
+		}
+	}
 }
 
 // poststop tells the hooks of the end. That one fails is only told, and the

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -318,7 +319,7 @@ func verbList(r *runtime, f *flagSet, args []string) error {
 		return err
 	}
 	entries, err := os.ReadDir(r.root)
-	if err != nil && !os.IsNotExist(err) { //nolint:forbidigo // of ReadDir itself
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	list := []*stateOutput{}

@@ -47,7 +47,7 @@ func (c *container) freeze() error {
 	if err := os.WriteFile(path, []byte(on), 0); err != nil {
 		return err
 	}
-	for try := 0; try < 1000; try++ {
+	for try := range 1000 {
 		if done, err := c.allFrozen(path); done || err != nil {
 			return err
 		}
