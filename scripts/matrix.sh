@@ -9,4 +9,17 @@ if command -v gcc >/dev/null 2>&1; then
 		-I checkpoint/agent/c -o bin/bench-floor bench/c/floor.c
 	floor=(--floor bin/bench-floor)
 fi
-exec bin/holdshort matrix "${floor[@]}" "$@"
+# Some tests need what only this machine has: a row of its own, if KERNELS does not say which.
+host=()
+[ "$(id -u)" != 0 ] || [ -n "${KERNELS-}" ] || host=(--host)
+# The type information of all kernels is in their images: on the host's row the programs are tried against each.
+if [ ${#host[@]} != 0 ]; then
+	types="$(mktemp -d)"
+	trap 'rm -rf "$types"' EXIT
+	bin/holdshort vm get
+	for image in "${XDG_CACHE_HOME:-$HOME/.cache}"/holdshort/kernels/*-amd64/vmlinux; do
+		[ ! -e "$image" ] || ln -s "$image" "$types/$(basename "$(dirname "$image")")"
+	done
+	export HOLDSHORT_BTF_DIR="$types"
+fi
+bin/holdshort matrix "${floor[@]}" "${host[@]}" "$@"

@@ -53,8 +53,11 @@ type Guest struct {
 	Terminal bool   // the commands own this process's terminal; output is not told from the console
 	GDB      string // address where QEMU waits for a debugger, like tcp:localhost:1234
 
-	probe bool           // boot, report, end
-	spoil func(*os.File) // of tests: what becomes of the initial ramfs
+	// Spoil gets the initial ramfs before it is booted, for tests of what
+	// becomes of a guest that is not as it should be.
+	Spoil func(*os.File)
+
+	probe bool // boot, report, end
 }
 
 // guestPath is where programs are looked for in a guest.
@@ -129,8 +132,8 @@ func (g *Guest) build() (*os.File, error) {
 		return nil, fmt.Errorf("vm: initial ramfs: %w", err)
 	}
 	f, err := im.finish()
-	if err == nil && g.spoil != nil {
-		g.spoil(f)
+	if err == nil && g.Spoil != nil {
+		g.Spoil(f)
 	}
 	return f, err
 }
@@ -275,7 +278,7 @@ func Environ(env []string) []string {
 	var out []string
 	for _, kv := range env {
 		k, _, _ := strings.Cut(kv, "=")
-		if k == "TMPDIR" || strings.HasPrefix(k, "XDG_") || k == "PATH" || k == "HOME" {
+		if k == "TMPDIR" || k == "HOLDSHORT_BTF_DIR" || strings.HasPrefix(k, "XDG_") || k == "PATH" || k == "HOME" {
 			continue
 		}
 		out = append(out, kv)

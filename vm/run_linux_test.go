@@ -142,7 +142,7 @@ func TestRunSabotaged(t *testing.T) {
 		"panic":   {script: alive + "sleep 0.2; echo c >/proc/sysrq-trigger; sleep 100", end: Panicked, why: "sysrq triggered crash"},
 		"no init": {spoil: func(g *Guest) { g.Append = "rdinit=/nonexistent" }, end: Panicked, why: "Unable to mount root fs", mute: true},
 		"corrupted initramfs": {
-			spoil: func(g *Guest) { g.spoil = func(f *os.File) { _ = f.Truncate(200 << 10) } },
+			spoil: func(g *Guest) { g.Spoil = func(f *os.File) { _ = f.Truncate(200 << 10) } },
 			end:   Panicked, mute: true,
 		},
 		"hang": {
@@ -167,7 +167,7 @@ func TestRunSabotaged(t *testing.T) {
 			seen := &witness{on: "alive"}
 			switch name {
 			case "QEMU killed":
-				g.spoil = func(*os.File) { seen.then = killQEMU }
+				g.Spoil = func(*os.File) { seen.then = killQEMU }
 			case "full channel":
 				block := make(chan struct{})
 				t.Cleanup(func() { close(block) })

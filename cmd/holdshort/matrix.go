@@ -18,6 +18,7 @@ import (
 
 type matrixCmd struct {
 	Kernels []string      `help:"Kernels: series, paths of images, or \"host\" for this machine's own (as root). Default: the catalogue." placeholder:"LIST"`
+	Host    bool          `help:"A row for this machine's own kernel as well, as if \"host\" were among the kernels."`
 	Arch    string        `help:"Architecture of the guests." default:"${arch}" enum:"amd64,arm64" placeholder:"ARCH"`
 	What    []string      `help:"What runs: suites (the tests of the module here), fuzz (verified random launches), compare (the same launches everywhere, and in what the kernels differ). Default: suites." enum:"suites,fuzz,compare," placeholder:"LIST"`
 	Cases   uint64        `short:"n" help:"Cases of fuzz." default:"2000" placeholder:"N"`
@@ -113,6 +114,7 @@ func (c *matrixCmd) matrix(ctx context.Context, s *streams, dir string) (*matrix
 	if len(c.Kernels) == 0 {
 		c.Kernels = vm.Catalogue()
 	}
+	m.Host = c.Host
 	cache, err := vm.OpenCache(c.Cache)
 	if err != nil {
 		return nil, err

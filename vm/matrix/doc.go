@@ -7,5 +7,9 @@
 //
 //   - no test failed or was lost, and no command found anything,
 //   - every test ran on at least one kernel,
-//   - every skipped test says why.
+//   - every skipped test says why,
+//   - kernels differ in nothing that no known fact explains ([Matrix.Compare]).
+//
+// A test that skips itself as "is a ... of other tests" or "is run by another
+// test" is none, but a process that others start from their own binary.
 package matrix

@@ -29,6 +29,8 @@ type Matrix struct {
 	// returns makes the matrix not good; it may change the report.
 	Compare func(*Report) []string
 
+	spoil   func(*vm.Kernel, *vm.Guest) // of tests: what one kernel's guest has of its own
+	most    int                         // of tests: maxOutput
 	logging sync.Mutex
 }
 

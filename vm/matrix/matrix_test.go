@@ -1,9 +1,12 @@
 package matrix
 
 import (
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/holdshort/holdshort/vm"
 )
 
 const events = `{"Action":"run","Test":"TestA"}
@@ -13,6 +16,8 @@ const events = `{"Action":"run","Test":"TestA"}
 {"Action":"output","Test":"TestB","Output":"PASS\n"}
 {"Action":"output","Test":"TestB","Output":"--- SKIP: TestB (0.00s)\n"}
 {"Action":"skip","Test":"TestB"}
+{"Action":"output","Test":"TestHelper","Output":"    b_test.go:9: is a workload of other tests\n"}
+{"Action":"skip","Test":"TestHelper"}
 {"Action":"output","Test":"TestC","Output":"    c_test.go:9: wrong\n"}
 {"Action":"fail","Test":"TestC","Elapsed":1}
 {"Action":"run","Test":"TestD"}
@@ -86,6 +91,47 @@ func TestCompare(t *testing.T) {
 		var b strings.Builder
 		if err := r.Text(&b); err != nil || strings.Contains(b.String(), "NOT good") == c.good {
 			t.Errorf("%s: %v\n%s", name, err, b.String())
+		}
+	}
+}
+
+// A program's output is read where it says how; what it cannot read is a failure.
+func TestRead(t *testing.T) {
+	m := &Matrix{}
+	for name, c := range map[string]struct {
+		e    *vm.Ending
+		err  error
+		want Outcome
+		read bool
+	}{
+		"well":       {&vm.Ending{Started: true}, nil, Pass, true},
+		"unreadable": {&vm.Ending{Started: true}, errors.New("nonsense"), Fail, true},
+		"status 1":   {&vm.Ending{Started: true, Exit: 1}, nil, Fail, true},
+		"lost":       {nil, nil, Lost, false},
+	} {
+		row, read := &Row{}, false
+		j := &Job{Name: "p", Read: func(*Row, *Ran, []byte) error { read = true; return c.err }}
+		m.record(t.Context(), row, j, []byte("out"), nil, c.e)
+		if p := row.Programs[0]; p.Outcome != c.want || read != c.read || c.err != nil && !strings.Contains(p.Tail, c.err.Error()) {
+			t.Errorf("%s: %+v", name, p)
+		}
+	}
+}
+
+// The table of tests by kernels has every test once, in the order of the rows.
+func TestSpecs(t *testing.T) {
+	r := &Report{Rows: []*Row{row("a", Test{"p", "T", Pass, "", 0}), row("b", Test{"p", "S", Skip, "needs x", 0}, Test{"p", "T", Fail, "", 0})}}
+	r.compare()
+	want := []Spec{{"p", "S", []Outcome{"", Skip}}, {"p", "T", []Outcome{Pass, Fail}}}
+	if !reflect.DeepEqual(r.Specs, want) {
+		t.Errorf("%+v", r.Specs)
+	}
+}
+
+func TestBinaryName(t *testing.T) {
+	for path, want := range map[string]string{"x.org/m/sub": "sub", "x.org/m/v2": "m", "x.org/m/v1": "v1", "v2": "v2", "m": "m"} {
+		if got := binaryName(path); got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
 		}
 	}
 }

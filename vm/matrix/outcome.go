@@ -85,7 +85,9 @@ func readEvents(pkg string, events []byte, status int, ended bool) []Test {
 		t := tests[n]
 		switch t.Outcome {
 		case Skip:
-			t.Why = skipReason(output[n].lines)
+			if t.Why = skipReason(output[n].lines); helper.MatchString(t.Why) {
+				continue
+			}
 		case Fail, Lost:
 			failed = true
 			t.Why = strings.Join(output[n].lines, "\n")
@@ -121,6 +123,10 @@ func (t *tail) add(s string) {
 	}
 	t.lines = append(t.lines, s)
 }
+
+// helper is the reason of what is no test, but a process that tests start from
+// their own binary.
+var helper = regexp.MustCompile(`^is (a \S+ of other tests|run by another test)$`)
 
 var logPlace = regexp.MustCompile(`^\S+\.go:\d+: `)
 

@@ -2,6 +2,7 @@ package matrix
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -99,21 +100,25 @@ func (r *Row) Findings() (n int) {
 
 // capture takes a guest's output, one command's at a time.
 type capture struct {
-	mu  sync.Mutex
-	out bytes.Buffer
-	err bytes.Buffer
+	mu   sync.Mutex
+	out  bytes.Buffer
+	err  bytes.Buffer
+	most int
+	over bool // something was left out
 }
 
-// maxOutput is how much of one command's output is kept; a command that
-// prints more has lost its end.
+// maxOutput is how much of one command's output is kept. One that prints more
+// has failed: what it said at its end is not known.
 const maxOutput = 256 << 20
 
 func (c *capture) stream(to *bytes.Buffer) writer {
 	return func(p []byte) (int, error) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if to.Len() < maxOutput {
+		if to.Len()+len(p) <= c.most {
 			to.Write(p)
+		} else {
+			c.over = true
 		}
 		return len(p), nil
 	}
@@ -123,13 +128,14 @@ type writer func([]byte) (int, error)
 
 func (w writer) Write(p []byte) (int, error) { return w(p) }
 
-func (c *capture) take() (out, err []byte) {
+func (c *capture) take() (out, err []byte, over bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out, err = bytes.Clone(c.out.Bytes()), bytes.Clone(c.err.Bytes())
 	c.out.Reset()
 	c.err.Reset()
-	return out, err
+	over, c.over = c.over, false
+	return out, err, over
 }
 
 // run runs all jobs on one kernel. A guest that dies is replaced by another
@@ -140,7 +146,7 @@ func (m *Matrix) run(ctx context.Context, k *vm.Kernel) *Row {
 	defer func() { row.Seconds = time.Since(start).Seconds() }()
 	for next := 0; next < len(m.Jobs) && ctx.Err() == nil; {
 		jobs := m.Jobs[next:]
-		var c capture
+		c := capture{most: cmp.Or(m.most, maxOutput)}
 		g := m.Guest // a copy
 		g.Kernel = k
 		g.Stdout, g.Stderr = c.stream(&c.out), c.stream(&c.err)
@@ -155,9 +161,16 @@ func (m *Matrix) run(ctx context.Context, k *vm.Kernel) *Row {
 		}
 		done := 0
 		g.Ended = func(i int, e vm.Ending) {
-			out, errs := c.take()
+			out, errs, over := c.take()
+			if over {
+				errs = append(errs, fmt.Sprintf("\nprinted more than %d MB: the rest is lost", c.most>>20)...)
+				e.Exit = max(e.Exit, 1)
+			}
 			m.record(ctx, row, &jobs[i], out, errs, &e)
 			done = i + 1
+		}
+		if m.spoil != nil {
+			m.spoil(k, &g)
 		}
 		r, err := vm.Run(ctx, &g)
 		row.Guests++
@@ -174,7 +187,7 @@ func (m *Matrix) run(ctx context.Context, k *vm.Kernel) *Row {
 			break
 		}
 		if done < len(jobs) {
-			out, errs := c.take()
+			out, errs, _ := c.take()
 			m.record(ctx, row, &jobs[done], out, errs, nil)
 			done++
 		}
