@@ -113,6 +113,9 @@ type VerifyOptions struct {
 	// Decide is asked, of a frozen workload, whether it may go on; if not it
 	// is killed before its first instruction. Nil lets all go on.
 	Decide func(*Case) bool
+	// Undecided is asked in place of Decide if a workload that stopped could
+	// not be read. Nil lets it go on.
+	Undecided func(error) bool
 }
 
 // Verify is VerifyWith for an engine of which nothing is known.

@@ -29,6 +29,7 @@ type engineRun struct {
 	root   posture.Value[posture.Inode] // of the changed root, if one was asked for
 	binary posture.Value[posture.Inode] // the engine's own file
 
+	unheld  bool // nothing of it is held, though the Verifier could
 	before  held // what mounts and devices were before
 	records []observed
 

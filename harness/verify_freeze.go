@@ -24,6 +24,7 @@ type stopped struct {
 	launch   *launch // with what was looked up there
 	snapshot *Snapshot
 	evidence []Evidence
+	killed   *Case // the judgement for which it was not let go
 }
 
 // holdAll holds each execution of the engine's at its entry point for as long as
@@ -72,10 +73,18 @@ func (e *engineRun) stand(ctx context.Context, root, f *probes.Watch) {
 		return
 	}
 	c := &candidate{observed: observed{f, rec}, n: s.Exec, at: s.TimeNS}
+	e.holdOne(ctx, root, c)
+}
+
+// holdOne holds one that is taken for the workload's, and keeps what was read.
+func (e *engineRun) holdOne(ctx context.Context, root *probes.Watch, c *candidate) {
 	st, err := e.hold(ctx, root, c)
 	if err != nil {
 		st = &stopped{snapshot: &Snapshot{At: AtFrozen, Void: err.Error(), Denied: errors.Is(err, unix.EPERM)}}
-		_ = unix.Kill(f.PID(), unix.SIGCONT)
+		if pid := c.watch.PID(); e.opts.Undecided != nil && !e.opts.Undecided(err) {
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
+		_ = unix.Kill(c.watch.PID(), unix.SIGCONT)
 	}
 	e.mu.Lock()
 	e.frozen[c.key()] = st
@@ -144,7 +153,10 @@ func (e *engineRun) hold(ctx context.Context, root *probes.Watch, c *candidate) 
 			st.snapshot.IPIsEntry = posture.Unreadable[bool](ip.Why())
 		}
 		if !go_ {
-			go_ = e.opts.Decide(e.provisional(root, c, st))
+			cs := e.provisional(root, c, st)
+			if go_ = e.opts.Decide(cs); !go_ {
+				st.killed = cs // later snapshots would show our own signal
+			}
 		}
 	}
 	if !go_ {
@@ -211,7 +223,7 @@ func (e *engineRun) placedRequest(pid int) *request.Request {
 func (e *engineRun) provisional(root *probes.Watch, c *candidate, st *stopped) *Case {
 	rec := *c.rec
 	rec.Missing = slices.DeleteFunc(slices.Clone(rec.Missing), func(m probes.Missing) bool { return m.At == probes.AtFirst })
-	records := []observed{}
+	records := slices.Clone(e.records) // of an engine that has ended
 	if r, err := root.Now(); err == nil {
 		records = append(records, observed{root, r})
 	}

@@ -112,9 +112,12 @@ func (e *engineRun) one(c *candidate) *Case {
 	e.mu.Lock()
 	st := e.frozen[c.key()]
 	e.mu.Unlock()
+	if st != nil && st.killed != nil {
+		return st.killed
+	}
 	rec := only(c.rec, c.n)
 	cs := e.weigh(c, rec, st, e.callerOf(e.records, c))
-	if st == nil && e.v.proc != nil && cs.Verdict == Constrained {
+	if st == nil && e.v.proc != nil && !e.unheld && cs.Verdict == Constrained {
 		cs.Verdict = Unknown
 		cs.doubt(EvidenceLost, "it was not held at its entry point")
 	}
@@ -142,6 +145,9 @@ func (e *engineRun) weigh(c *candidate, rec *probes.Record, st *stopped, caller 
 	// engine was started with it passes on; GNU make ignores them.
 	ignored, _ := caller.Signals.Ignored.Get()
 	l.facts.Ignorable = ignored & (3 << 31)
+	// Pending at execve and ignored by default, they vanish on delivery
+	// (signal(7)), and the runtime of Go sends its threads SIGURG all the time.
+	l.facts.Signals |= 1<<(unix.SIGURG-1) | 1<<(unix.SIGCHLD-1) | 1<<(unix.SIGWINCH-1)
 	if e.v.proc != nil {
 		l.facts.Signals |= 1 << (unix.SIGSTOP - 1)
 	}

@@ -22,6 +22,7 @@ import (
 type cli struct {
 	Run        runCmd        `cmd:"" help:"Start one workload through the checkpoint and show what held."`
 	Verify     verifyCmd     `cmd:"" help:"Run somebody else's engine and judge its workload's first instruction."`
+	Shim       shimCmd       `cmd:"" help:"Stand in for an OCI runtime and verify each of its containers."`
 	Doctor     doctorCmd     `cmd:"" help:"Show what this kernel offers, which hooks are live, and what cannot be verified here."`
 	VM         vmCmd         `cmd:"" name:"vm" help:"Other kernels, in guests."`
 	Fuzz       fuzzCmd       `cmd:"" help:"Launch random requests, verify each, and make findings small."`
