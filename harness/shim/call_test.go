@@ -21,7 +21,8 @@ func TestParseCall(t *testing.T) {
 		},
 		"containerd creates": {
 			"--root /run/containerd/runc/ns --log /l/log.json --log-format json create --bundle /b --pid-file /b/init.pid ID",
-			Call{Verb: "create", ID: "ID", Root: "/run/containerd/runc/ns", Bundle: "/b", PIDFile: "/b/init.pid"}, "",
+			Call{Verb: "create", ID: "ID", Root: "/run/containerd/runc/ns", Bundle: "/b", PIDFile: "/b/init.pid"},
+			"",
 		},
 		"containerd executes":   {"--root /r --log-format=json exec --process /p.json --detach --pid-file=/p ID", Call{Verb: "exec", ID: "ID", Root: "/r", Process: "/p.json", PIDFile: "/p"}, ""},
 		"podman executes":       {"exec --pid-file /p --process /q -d ID", Call{Verb: "exec", ID: "ID", Process: "/q", PIDFile: "/p"}, ""},
