@@ -72,8 +72,11 @@ type eventLog struct {
 // record appends an event. The caller holds w.mu.
 func (w *Workload) record(e Event) {
 	l := &w.log
-	if l.events == nil {
-		l.events = make([]Event, 0, 5)
+	switch n := len(l.events); {
+	case n == 0: // all of a workload that is parked, or is not watched
+		l.events = make([]Event, 0, 2)
+	case n == 2 && n == cap(l.events): // all of most others
+		l.events = slices.Grow(l.events, 3)
 	}
 	if len(l.events) == maxEvents {
 		l.events = slices.Delete(l.events, keepFirst, keepFirst+1)

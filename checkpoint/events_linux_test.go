@@ -147,7 +147,7 @@ func TestEvents_OfEveryEnd(t *testing.T) {
 
 // The log is bounded, and keeps the beginning and the end.
 func TestEvents_Bounded(t *testing.T) {
-	w := &Workload{plan: &plan{}, pidfd: -1, procDir: -1, execFD: -1, done: make(chan struct{}), started: make(chan struct{})}
+	w := &Workload{result: &unended, plan: &plan{}, pidfd: -1, procDir: -1, execFD: -1, done: make(chan struct{}), started: make(chan struct{})}
 	w.plan.opts, w.plan.cfg = &Options{}, &Config{}
 	w.mu.Lock()
 	w.record(Event{Kind: EventSpawned})

@@ -13,15 +13,11 @@ import (
 // of the agent's: the agent may have thousands parked, and every child that it
 // clones gets a copy of its whole table of descriptors.
 
-// execPipes is how many workloads may have such a pipe: each of them takes two
-// descriptors here, and the rest of RLIMIT_NOFILE is for those that take one.
-func execPipes() int {
-	var l unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) != nil {
-		return 0
-	}
-	return int(min(l.Cur, 1<<20) * 9 / 20)
-}
+// earlyPipes is how many parked workloads have such a pipe from the start, so
+// that nothing has to be made when they proceed. It is 2.5 kB of the kernel's
+// memory, and another descriptor here: of more than these, each child makes its
+// pipe when it proceeds, and sends the host the end to wait at.
+const earlyPipes = 64
 
 // execPipe makes the pipe and returns the child's end, which execve closes.
 func (w *Workload) execPipe() (int, error) {
@@ -33,8 +29,8 @@ func (w *Workload) execPipe() (int, error) {
 	return fds[1], nil
 }
 
-// watchExec waits for the end of the pipe and reports the workload as running
-// if that was execve.
+// watchExec waits for the end of the pipe, if it has one, and reports the
+// workload as running if that was execve.
 func (w *Workload) watchExec() {
 	w.mu.Lock()
 	if w.execFD < 0 {

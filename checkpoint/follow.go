@@ -27,6 +27,13 @@ func (w *Workload) onEvent(ev *agent.Event, fd int) {
 			return
 		}
 		w.follow(ev.Kind)
+	case agent.ExecPipe:
+		if w.state.ended() {
+			unix.Close(fd)
+			return
+		}
+		w.execFD = fd
+		go w.watchExec()
 	case agent.Refused:
 		e := fail(StageClone, "", unix.Errno(ev.Code))
 		e.Hint = hint(StageClone, "", unix.Errno(ev.Code))
@@ -93,7 +100,7 @@ func (w *Workload) follow(k agent.EventKind) {
 func (w *Workload) exited(ev *agent.Event) Result {
 	out := w.launched.Outcome()
 	w.pid = int(ev.PID)
-	r := Result{HostPID: w.pid, During: w.state, Rusage: out.Rusage, Ran: ev.Flags&agent.Execed != 0, Err: w.result.Err}
+	r := Result{HostPID: w.pid, During: w.state, Rusage: out.Rusage, Ran: ev.Flags&agent.Execed != 0, Err: w.cause}
 	switch {
 	case w.abort && !r.Ran:
 		r.State, r.Err = Aborted, nil
@@ -212,7 +219,7 @@ func (w *Workload) end(r Result) {
 		defer close(w.started)
 	}
 	r.Timeout, r.Phases, r.Stops = w.timeout, w.phases(time.Now()), w.stops()
-	w.state, w.result = r.State, r
+	w.state, w.result = r.State, &r
 	p := w.plan
 	if len(p.made)+len(w.veths) == 0 && p.deviceProgram == nil && p.opts.Relay == nil && !w.oomKills.Set {
 		w.over()
@@ -240,7 +247,7 @@ func (w *Workload) end(r Result) {
 
 // over is the one terminal event. The caller holds w.mu.
 func (w *Workload) over() {
-	r := &w.result
+	r := w.result
 	w.record(Event{Kind: EventKind(r.State), HostPID: r.HostPID, Signal: r.Signal, ExitCode: r.ExitCode, Err: r.Err})
 	close(w.done)
 }

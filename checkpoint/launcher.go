@@ -15,7 +15,6 @@ import (
 type Launcher struct {
 	agent *agent.Agent
 	env   *environment
-	pipes int // of so many workloads at most the host has the exec pipe
 }
 
 // New starts an agent. Every workload inherits from it what its Config does
@@ -33,7 +32,7 @@ func New(ctx context.Context) (*Launcher, error) {
 	if err != nil {
 		return nil, fail(StageAgent, "", err)
 	}
-	return &Launcher{agent: a, env: env, pipes: execPipes()}, nil
+	return &Launcher{agent: a, env: env}, nil
 }
 
 func readEnvironment() (*environment, error) {
@@ -134,7 +133,7 @@ func (w *Workload) runOut(ctx context.Context) Result {
 		_ = w.launched.Kill(unix.SIGKILL)
 		<-w.done
 	}
-	return w.result
+	return *w.result
 }
 
 // Go is Start without waiting for execve: the workload proceeds as soon as it

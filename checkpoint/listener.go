@@ -143,8 +143,8 @@ func (w *Workload) handListener(ctx context.Context) error {
 		e.Hint = "pidfd_getfd needs what ptrace(2) needs to attach"
 	}
 	w.mu.Lock()
-	if w.result.Err == nil {
-		w.result.Err = e
+	if w.cause == nil {
+		w.cause = e
 	}
 	w.mu.Unlock()
 	_ = w.launched.Kill(unix.SIGKILL)

@@ -141,7 +141,7 @@ func (l *Launcher) supervised(ctx context.Context, cfg *Config, opts *Options, p
 			return Result{}, err
 		}
 	}
-	return w.result, nil
+	return *w.result, nil
 }
 
 func (p Policy) withDefaults() Policy {

@@ -107,8 +107,8 @@ func (w *Workload) timedOut(n int, p Phase, after time.Duration) {
 		w.mu.Unlock()
 		return
 	}
-	if p != PhaseRun && p != PhaseExit && w.result.Err == nil {
-		w.result.Err = w.timeout
+	if p != PhaseRun && p != PhaseExit && w.cause == nil {
+		w.cause = w.timeout
 	}
 	w.mu.Unlock()
 	_, _ = w.KillTree(context.Background())

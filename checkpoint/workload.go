@@ -75,11 +75,12 @@ type Workload struct {
 	pid      int
 	pidfd    int
 	procDir  int
-	execFD   int   // read end of the exec pipe, -1 for none
-	pipeAt   int   // which of the descriptors that were passed is its other end, -1 for none
-	arenaAt  int   // and which is the shared memory
-	veths    []int // interface indices of the host's ends
-	result   Result
+	execFD   int     // read end of the exec pipe, -1 for none
+	pipeAt   int     // which of the descriptors that were passed is its other end, -1 for none
+	arenaAt  int     // and which is the shared memory
+	veths    []int   // interface indices of the host's ends
+	result   *Result // once it has ended
+	cause    error   // what the host ends it for
 	begun    time.Time
 	watched  bool // execve is reported
 	abort    bool // while it was spawning
@@ -98,9 +99,12 @@ type Workload struct {
 	done    chan struct{} // closed when it has ended and result is final
 }
 
+// unended is the result of all that have none yet.
+var unended Result
+
 func newWorkload(l *Launcher, p *plan) *Workload {
 	return &Workload{
-		launcher: l, plan: p, state: Spawning, pidfd: -1, procDir: -1, execFD: -1, pipeAt: -1, arenaAt: -1,
+		launcher: l, plan: p, state: Spawning, result: &unended, pidfd: -1, procDir: -1, execFD: -1, pipeAt: -1, arenaAt: -1,
 		parked: make(chan struct{}, 1), started: make(chan struct{}), done: make(chan struct{}),
 	}
 }
@@ -124,7 +128,7 @@ func (w *Workload) launch(list steps, execEvent bool) error {
 		w.unborn = 1 + clones(list)
 	}
 	parks := w.state == Spawning
-	ours := parks && w.launcher.agent.Live() < w.launcher.pipes
+	ours := parks && (p.opts.Stay || w.launcher.agent.Live() < earlyPipes)
 	fds := p.fds
 	if ours {
 		pipe, err := w.execPipe()
@@ -148,7 +152,7 @@ func (w *Workload) launch(list steps, execEvent bool) error {
 	}
 	spec := &agent.Spec{
 		CloneFlags: p.cloneFlags, CgroupFD: p.cgroupFD, FDs: fds, AgentOps: p.agent.steps, Ops: list, Cleanup: p.cleanup(),
-		ExecEvent: execEvent && !ours, NoSpawned: !execEvent, Hold: parks, Orphan: p.opts.orphan(),
+		ExecEvent: execEvent && !parks, ExecPipe: parks && !ours, NoSpawned: !execEvent, Hold: parks, Orphan: p.opts.orphan(),
 	}
 	w.mu.Lock() // the first event must find launched
 	l, err := w.launcher.agent.Launch(spec, w.onEvent)
@@ -265,8 +269,8 @@ func (w *Workload) hostSteps(ctx context.Context, steps []hostStep) error {
 // giveUp ends a parked child after a failure of the host's.
 func (w *Workload) giveUp(ctx context.Context, e *Error) error {
 	w.mu.Lock()
-	if w.result.Err == nil {
-		w.result.Err = e
+	if w.cause == nil {
+		w.cause = e
 	}
 	w.mu.Unlock()
 	w.launched.Abort()
@@ -433,13 +437,13 @@ func (w *Workload) Kill() error {
 func (w *Workload) Wait(ctx context.Context) (Result, error) {
 	select {
 	case <-w.done:
-		return w.result, nil
+		return *w.result, nil
 	default:
 	}
 	w.launched.Spin()
 	select {
 	case <-w.done:
-		return w.result, nil
+		return *w.result, nil
 	case <-ctx.Done():
 		return Result{}, context.Cause(ctx)
 	}

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"math/bits"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -11,14 +12,18 @@ import (
 )
 
 const (
-	launchSize = int(unsafe.Sizeof(launch{}))
-	opSize     = int(unsafe.Sizeof(op{}))
-	minClass   = 12 // 4 KiB
-	maxClass   = 25 // 32 MiB: execve takes at most 6 MiB of strings
+	homeSize = int(unsafe.Sizeof(home{}))
+	opSize   = int(unsafe.Sizeof(op{}))
+	minClass = 11 // 2 KiB: a home and little else
+	maxClass = 25 // 32 MiB: execve takes at most 6 MiB of strings
 )
 
-// arena is memory shared by host, agent and parked children. Regions come in
-// powers of two and are used again after they are freed.
+var pageSize = os.Getpagesize()
+
+// arena is memory shared by host, agent and parked children, of which a child
+// has the pages of its own launch only. Regions come in powers of two and are
+// used again after they are freed. None smaller than a page crosses the border
+// of one.
 type arena struct {
 	fd   int
 	file *os.File // that owns fd, once the agent has been started
@@ -83,6 +88,11 @@ func (a *arena) alloc(n int) (region, error) {
 		a.free[class] = l[:len(l)-1]
 		return region{off, class}, nil
 	}
+	for 1<<class < pageSize && a.next%(1<<class) != 0 || 1<<class >= pageSize && a.next%pageSize != 0 {
+		hole := bits.TrailingZeros(uint(a.next)) // smaller than what is asked for, and than a page
+		a.free[hole] = append(a.free[hole], a.next)
+		a.next += 1 << hole
+	}
 	if a.next+1<<class > arenaSize {
 		return region{}, fmt.Errorf("arena of %d bytes is full: %w", arenaSize, unix.ENOMEM)
 	}
@@ -100,15 +110,27 @@ func (a *arena) release(r region) {
 	a.mu.Unlock()
 }
 
+// The addresses at which an offset into the arena is found: by the agent, by a
+// child in its home, and by a child in a batch that is elsewhere.
+type view int
+
+const inAgent view = arenaBase
+
+func inHome(home int) view { return view(homeBase - home&^(pageSize-1)) }
+
+func inBatch(off int) view { return view(batchBase - off&^(pageSize-1)) }
+
+func (v view) at(off int) uint64 { return uint64(int(v) + off) }
+
 func (a *arena) launchAt(off int) *launch { return (*launch)(unsafe.Add(a.base, off)) }
 
 func (a *arena) opAt(off int) *op { return (*op)(unsafe.Add(a.base, off)) }
 
-// write lays a batch out at off: the operations, then what they point to.
-// It returns the first free offset.
-func (a *arena) write(off int, b Batch) int {
+// write lays a batch out at off, for who sees it as v says: the operations, then
+// what they point to. It returns the first free offset.
+func (a *arena) write(off int, b Batch, v view) int {
 	n := length(b)
-	w := writer{a, off + n*opSize}
+	w := writer{a, v, off + n*opSize}
 	for i := range n {
 		o := b.Op(i)
 		p := a.opAt(off + i*opSize)
@@ -139,9 +161,10 @@ func (a *arena) write(off int, b Batch) int {
 }
 
 // writer puts things one behind the other into the arena; its methods return
-// their addresses in the agent.
+// their addresses.
 type writer struct {
 	a    *arena
+	view view
 	next int
 }
 
@@ -150,14 +173,14 @@ func (w *writer) text(s string) uint64 {
 	n := copy(w.a.mem[at:], s)
 	w.a.mem[at+n] = 0
 	w.next += align(n + 1)
-	return arenaBase + uint64(at)
+	return w.view.at(at)
 }
 
 func (w *writer) data(b []byte) uint64 {
 	at := w.next
 	copy(w.a.mem[at:], b)
 	w.next += align(len(b))
-	return arenaBase + uint64(at)
+	return w.view.at(at)
 }
 
 func (w *writer) filter(n uint64, b []byte) uint64 {
@@ -165,7 +188,7 @@ func (w *writer) filter(n uint64, b []byte) uint64 {
 	w.next += 16
 	*(*uint64)(unsafe.Add(w.a.base, prog)) = n & 0xffff
 	*(*uint64)(unsafe.Add(w.a.base, prog+8)) = w.data(b)
-	return arenaBase + uint64(prog)
+	return w.view.at(prog)
 }
 
 func (w *writer) list(list []string) uint64 {
@@ -175,7 +198,7 @@ func (w *writer) list(list []string) uint64 {
 		*(*uint64)(unsafe.Add(w.a.base, vec+8*k)) = w.text(s)
 	}
 	*(*uint64)(unsafe.Add(w.a.base, vec+8*len(list))) = 0
-	return arenaBase + uint64(vec)
+	return w.view.at(vec)
 }
 
 // wake changes a futex word and wakes who waits for it.

@@ -91,7 +91,7 @@ func (a *Agent) damaged(t *testing.T, r *reader, later bool) {
 		}
 		ops = append(ops, op)
 	}
-	reg, err := a.arena.alloc(align(launchSize) + size(ops))
+	reg, err := a.arena.alloc(homeSize + size(ops))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,9 +107,9 @@ func (a *Agent) damaged(t *testing.T, r *reader, later bool) {
 	if err := a.take(l); err != nil {
 		t.Fatal(err)
 	}
-	*l.mem = launch{version: abiVersion, cgroupReg: noReg, nops: uint32(len(ops)), ops: uint64(reg.off + align(launchSize)), agentOps: uint64(reg.off)}
-	a.arena.write(reg.off+align(launchSize), ops)
-	words := unsafe.Slice((*uint32)(unsafe.Pointer(l.mem)), launchSize/4)
+	*l.mem = launch{version: abiVersion, cgroupReg: noReg, nops: uint32(len(ops)), ops: uint64(reg.off + homeSize), agentOps: uint64(reg.off), opsLen: uint32(size(ops)), offset: uint32(reg.off), page: uint32(pageSize)}
+	a.arena.write(reg.off+homeSize, ops, inHome(reg.off))
+	words := unsafe.Slice((*uint32)(unsafe.Pointer(l.mem)), int(unsafe.Sizeof(launch{}))/4)
 	damage := func() {
 		for range r.byte()%4 + 1 {
 			i, v := int(r.byte())%len(words), r.u32()

@@ -22,6 +22,7 @@ type Spec struct {
 	Cleanup    Batch  // openat of a file to write "1" to, unlinkat of a directory: by the agent at the end, if the host is gone
 	ExecEvent  bool   // report Running
 	Hold       bool   // keep the zombie until Release
+	ExecPipe   bool   // report ExecPipe before a batch that ends in execve
 	NoSpawned  bool   // no Spawned event; without a pidfd the host cannot kill it if the agent dies
 	Orphan     uint32 // ms between SIGTERM and SIGKILL if the host dies, or Linger
 }
@@ -33,6 +34,7 @@ type Launch struct {
 	serial  uint64
 	mem     *launch
 	regions []region
+	first   [2]region // so that they need no memory of their own
 	seq     uint32
 	onEvent func(*Event, int)
 	over    atomic.Bool
@@ -47,21 +49,39 @@ type Launch struct {
 // (-1 for none) and must not block. An event of kind Exited or Refused is the
 // last; if the agent dies, the last is the zero Event.
 func (a *Agent) Launch(spec *Spec, onEvent func(*Event, int)) (*Launch, error) {
-	head := align(launchSize)
-	r, err := a.arena.alloc(head + size(spec.AgentOps) + size(spec.Ops) + size(spec.Cleanup))
+	agentLen, opsLen, cleanupLen := size(spec.AgentOps), size(spec.Ops), size(spec.Cleanup)
+	whole := homeSize + agentLen + opsLen + cleanupLen
+	if whole > pageSize {
+		whole = homeSize // and the rest elsewhere
+	}
+	r, err := a.arena.alloc(whole)
 	if err != nil {
 		return nil, err
 	}
-	l := &Launch{agent: a, onEvent: onEvent, regions: []region{r}, begun: time.Now()}
+	l := &Launch{agent: a, onEvent: onEvent, begun: time.Now()}
+	l.regions = append(l.first[:0], r)
+	at, seen := r.off+homeSize, inHome(r.off)
+	if whole == homeSize && opsLen+agentLen+cleanupLen > 0 {
+		more, err := a.arena.alloc(agentLen + opsLen + cleanupLen)
+		if err != nil {
+			a.arena.release(r)
+			return nil, err
+		}
+		l.regions = append(l.regions, more)
+		at, seen = more.off, inBatch(more.off)
+	}
 	if err := a.take(l); err != nil {
-		a.arena.release(r)
+		for _, r := range l.regions {
+			a.arena.release(r)
+		}
 		return nil, err
 	}
 	l.mem = a.arena.launchAt(r.off)
 	fds := spec.FDs
 	*l.mem = launch{
 		version: abiVersion, cloneFlags: spec.CloneFlags, cgroupReg: noReg, orphan: spec.Orphan,
-		agentNops: uint32(length(spec.AgentOps)), nops: uint32(length(spec.Ops)),
+		agentNops: uint32(length(spec.AgentOps)), nops: uint32(length(spec.Ops)), opsLen: uint32(opsLen),
+		offset: uint32(r.off), page: uint32(pageSize),
 	}
 	if spec.CgroupFD >= 0 {
 		l.mem.cgroupReg = uint32(RegFD0 + len(fds))
@@ -71,18 +91,21 @@ func (a *Agent) Launch(spec *Spec, onEvent func(*Event, int)) (*Launch, error) {
 	if spec.ExecEvent {
 		l.mem.flags |= flagExecEvent
 	}
+	if spec.ExecPipe {
+		l.mem.flags |= flagExecPipe
+	}
 	if spec.NoSpawned {
 		l.mem.flags |= flagNoSpawned
 	}
 	if spec.Hold {
 		l.mem.flags |= flagHold
 	}
-	l.mem.agentOps = uint64(r.off + head)
-	next := a.arena.write(r.off+head, spec.AgentOps)
-	l.mem.ops = uint64(next)
-	next = a.arena.write(next, spec.Ops)
-	l.mem.cleanup, l.mem.cleanupNops = uint64(next), uint32(length(spec.Cleanup))
-	a.arena.write(next, spec.Cleanup)
+	l.mem.ops = uint64(at)
+	at = a.arena.write(at, spec.Ops, seen)
+	l.mem.agentOps = uint64(at)
+	at = a.arena.write(at, spec.AgentOps, inAgent)
+	l.mem.cleanup, l.mem.cleanupNops = uint64(at), uint32(length(spec.Cleanup))
+	a.arena.write(at, spec.Cleanup, inAgent)
 	if len(fds) > MaxFDs {
 		l.finish()
 		return nil, unix.E2BIG
@@ -96,16 +119,33 @@ func (a *Agent) Launch(spec *Spec, onEvent func(*Event, int)) (*Launch, error) {
 
 // Continue gives a parked child its next batch.
 func (l *Launch) Continue(ops Batch) error {
-	r, err := l.agent.arena.alloc(size(ops))
+	if err := l.deposit(ops); err != nil {
+		return err
+	}
+	l.seq++
+	wake(&l.mem.goSeq, l.seq)
+	return nil
+}
+
+func (l *Launch) deposit(ops Batch) error {
+	n := size(ops)
+	r, err := l.agent.arena.alloc(n)
 	if err != nil {
 		return err
 	}
 	l.regions = append(l.regions, r)
-	l.agent.arena.write(r.off, ops)
-	l.mem.ops, l.mem.nops = uint64(r.off), uint32(length(ops))
-	l.seq++
-	wake(&l.mem.goSeq, l.seq)
+	l.agent.arena.write(r.off, ops, l.sees(r.off))
+	l.mem.ops, l.mem.nops, l.mem.opsLen = uint64(r.off), uint32(length(ops)), uint32(n)
 	return nil
+}
+
+// sees is how the child will find what is at off: in its home if it happens to
+// be in the same page.
+func (l *Launch) sees(off int) view {
+	if home := int(l.mem.offset); off&^(pageSize-1) == home&^(pageSize-1) {
+		return inHome(home)
+	}
+	return inBatch(off)
 }
 
 // Unhold lets the agent reap the child as soon as it ends; see [Spec.Hold].

@@ -4,8 +4,10 @@ package agent
 // compiled; TestLayout asserts the offsets here.
 
 const (
-	abiVersion = 3
+	abiVersion = 4
 	arenaBase  = 0x10000000 // in the agent
+	homeBase   = 0x00210000 // in a child: the page of the arena with its home
+	batchBase  = 0x00240000 // in a child: the pages of the arena with a batch that is elsewhere
 	arenaSize  = 0x30000000 // of address space; only touched pages are memory
 
 	// MaxSlots is the number of launches that one agent holds at a time.
@@ -61,6 +63,7 @@ const (
 	Stopped             // by signal Code
 	Continued           //
 	Refused             // the request was refused or clone3 failed, errno Code
+	ExecPipe            // FD is a pipe that execve, or the end, closes at the other end
 )
 
 // Event is one report.
@@ -123,6 +126,7 @@ const (
 	flagHold      = 2
 	flagNoSpawned = 4
 	flagStay      = 8
+	flagExecPipe  = 16
 
 	goAbort = 0x80000000
 	noReg   = 0xffffffff
@@ -157,9 +161,20 @@ type launch struct {
 	initPID     int32
 	initErr     int32
 	initReady   uint32
-	_           uint32
+	opsLen      uint32
 	rusage      [18]int64
 	_           [5]uint32     // the agent's, for the child
 	fds         [MaxFDs]int32 // their numbers in the child
 	_           int32
+	offset      uint32
+	page        uint32
+}
+
+// home is what a child has: the launch, registers and stack. It lies within a
+// page, which is the only one of the arena that the child is given if its
+// operations fit in there too.
+type home struct {
+	launch launch
+	_      [NumRegs]int32
+	_      [1024]byte
 }

@@ -54,13 +54,9 @@ func (l *Launch) Number(i int) int { return int(l.mem.fds[i]) }
 // Deposit puts the next batch where the child will look for it, and does not
 // wake it.
 func (l *Launch) Deposit(ops Batch) (Left, error) {
-	r, err := l.agent.arena.alloc(size(ops))
-	if err != nil {
+	if err := l.deposit(ops); err != nil {
 		return Left{}, err
 	}
-	l.regions = append(l.regions, r)
-	l.agent.arena.write(r.off, ops)
-	l.mem.ops, l.mem.nops = uint64(r.off), uint32(length(ops))
 	return Left{Offset: l.regions[0].off, Seq: l.seq}, nil
 }
 
@@ -77,7 +73,7 @@ func Adopt(fd int, left Left) (*Adopted, error) {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, err
 	}
-	if st.Size != arenaSize || left.Offset < 0 || left.Offset&7 != 0 || left.Offset > arenaSize-launchSize {
+	if st.Size != arenaSize || left.Offset < 0 || left.Offset&7 != 0 || left.Offset > arenaSize-homeSize {
 		return nil, unix.EINVAL
 	}
 	mem, err := unix.Mmap(fd, 0, arenaSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_NORESERVE)

@@ -14,14 +14,22 @@ typedef int s32;
 typedef unsigned long long u64;
 typedef long long s64;
 
-#define ABI_VERSION 3
+#define ABI_VERSION 4
 /*
- * Everything is in the first gigabyte, above the program at 0x200000: a child
- * then has one page table of each upper level. The arena ends where that ends.
+ * The agent has everything in the first gigabyte, above the program at
+ * 0x200000, and children get none of it but the program. What a child has of
+ * its own lies right behind the program: one page table then is enough for all
+ * of it, and one each of the levels above.
  */
 #define ZYGOTE_BASE 0x08000000ULL /* the agent's own memory */
-#define ARENA_BASE 0x10000000ULL
+#define ARENA_BASE 0x10000000ULL  /* in the agent only */
 #define ARENA_SIZE 0x30000000ULL
+#define HOME_BASE 0x00210000ULL   /* in a child: the page of the arena with its struct home */
+#define HOME_SIZE 0x10000ULL      /* the largest page that a kernel has */
+#define TWIN_BASE 0x00220000ULL   /* in a child: memory of its own for a child that it clones */
+#define TWIN_SIZE 0x10000ULL      /* there are two of them */
+#define BATCH_BASE 0x00240000ULL  /* in a child: the pages of the arena with the batch, if that is not in its home */
+#define BATCH_SIZE 0x04000000ULL  /* at most */
 #define MAX_SLOTS 16384
 #define MAX_FDS 24
 #define MAX_OPS 4096
@@ -50,9 +58,9 @@ struct request {
 	u64 offset; /* of struct launch in the arena; REQ_KILL: the signal */
 };
 
-/* Agent, and parked child (EV_PARKED, EV_SPAWNED of a second clone), to host. */
+/* Agent, and child (EV_PARKED, EV_EXEC_PIPE, EV_SPAWNED of a second clone), to host. */
 enum { EV_HELLO = 1, EV_SPAWNED, EV_PARKED, EV_RUNNING, EV_EXITED, EV_STOPPED,
-       EV_CONTINUED, EV_REFUSED };
+       EV_CONTINUED, EV_REFUSED, EV_EXEC_PIPE };
 struct event {
 	u32 kind;
 	u32 slot;
@@ -96,6 +104,7 @@ enum { ST_NEW = 0, ST_BUSY, ST_PARKED, ST_EXECING, ST_FAILED, ST_AGENT_FAILED };
 #define LF_HOLD 2u       /* do not reap before the host releases */
 #define LF_STAY 8u       /* looked at when the child parks: it outlives the agent then */
 #define LF_NO_SPAWNED 4u /* no EV_SPAWNED: the host does not need a pidfd */
+#define LF_EXEC_PIPE 16u /* the child sends EV_EXEC_PIPE before a batch that ends in execve */
 
 #define GO_ABORT 0x80000000u
 #define ORPHAN_LINGER 0xffffffffu
@@ -112,7 +121,7 @@ struct launch {
 	u32 nfds;
 	/* the batch: written by the host before it changes go */
 	u64 ops; /* offset */
-	u32 nops;
+	u32 nops; /* with all that they point to, these are ops_len bytes */
 	u32 go; /* futex: number of the batch, GO_ABORT */
 	/* written by the child */
 	u32 state;
@@ -130,7 +139,7 @@ struct launch {
 	s32 init_pid;     /* by the kernel: of OP_INIT */
 	s32 init_err;     /* by the init */
 	u32 init_ready;   /* futex: 1 once it is locked up, or init_err says why not */
-	u32 pad;
+	u32 ops_len;      /* by the host, with ops */
 	struct { s64 v[18]; } rusage;
 	/* what the agent tells the child of itself */
 	u64 serial;
@@ -139,10 +148,24 @@ struct launch {
 	u32 wait_agent; /* for agent_done */
 	s32 fds[MAX_FDS];
 	s32 exec_fd; /* the child's end of the exec pipe, or -1 */
+	/* written by the host before REQ_SPAWN: where this is, in an arena with pages of what size */
+	u32 offset;
+	u32 page;
+};
+
+/*
+ * What a child has: its launch, its registers, and below the end its stack, all
+ * within one page that is the child's only one. Operations may follow.
+ */
+struct home {
+	struct launch l;
+	s32 r[NREGS];
+	u8 stack[1024];
 };
 
 _Static_assert(sizeof(struct request) == 24, "request");
 _Static_assert(sizeof(struct event) == 32, "event");
 _Static_assert(sizeof(struct op) == 72, "op");
-_Static_assert(sizeof(struct launch) == 384, "launch");
+_Static_assert(sizeof(struct launch) == 392, "launch");
+_Static_assert(sizeof(struct home) == 1928, "home");
 #endif

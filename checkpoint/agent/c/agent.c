@@ -70,9 +70,6 @@ static int receive(void)
 
 #define IDLE_SPIN 60
 
-/* forget_arena is for a child that shall not have what the agent shares with the others. */
-void forget_arena(void) { sys2(NR_munmap, ARENA_BASE, ARENA_SIZE); }
-
 static void must(s64 r, int step)
 {
 	if (r < 0 && r > -4096)
@@ -128,7 +125,7 @@ static void setup(void)
 	s64 a = sys6(NR_mmap, ARENA_BASE, ARENA_SIZE, 3, 0x100001 /* MAP_SHARED | MAP_FIXED_NOREPLACE */, FD_ARENA, 0);
 	if (a != (s64)ARENA_BASE)
 		must(-EINVAL, 14);
-	sys1(NR_close, FD_ARENA);
+	must(sys3(NR_madvise, ARENA_BASE, ARENA_SIZE, 10 /* MADV_DONTFORK */), 14);
 	unmap_high();
 	must(my->sigfd = (s32)sys4(NR_signalfd4, -1, &chld, 8, O_CLOEXEC | 04000), 16);
 	must(my->epfd = (s32)sys1(NR_epoll_create1, O_CLOEXEC), 17);

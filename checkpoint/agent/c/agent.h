@@ -9,6 +9,16 @@ struct self {
 	u64 serial;
 	s32 agent_pidfd;
 	u32 wait_agent;
+	u32 twin; /* of the two places for a twin, the one that is not our own stack */
+};
+
+/* What a child of a child begins with, at the lower end of its stack: a copy, since the home is shared. */
+struct twin {
+	struct launch *l;
+	struct self me;
+	s32 r[NREGS];
+	u32 go, pc;
+	u64 uid, gid;
 };
 
 static inline u32 load(u32 *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
@@ -43,18 +53,29 @@ static inline int in_arena(u64 p, u64 len)
 	return p >= ARENA_BASE && len <= ARENA_SIZE && p - ARENA_BASE <= ARENA_SIZE - len;
 }
 
-static inline void first_registers(u64 *r, const s32 *fds, u32 nfds)
+static inline void first_registers(s32 *r, const s32 *fds, u32 nfds)
 {
 	for (u32 i = 0; i < NREGS; i++)
-		r[i] = ~0ULL;
+		r[i] = -1;
 	r[REG_NULL] = FD_NULL;
 	r[REG_PROC] = FD_PROC;
 	for (u32 i = 0; i < nfds; i++)
-		r[REG_FD0 + i] = (u64)fds[i];
+		r[REG_FD0 + i] = fds[i];
+}
+
+/* arguments of an operation, with those that are in registers; a register that was not set is -1. */
+static inline void arguments(u64 *a, const struct op *o, const s32 *r)
+{
+	for (int i = 0; i < 6; i++) {
+		a[i] = o->args[i];
+		if (o->regs & (1u << i))
+			a[i] = a[i] < NREGS ? (u64)(s64)r[a[i]] : ~0ULL;
+	}
 }
 
 void send_event(const struct event *ev, int fd);
-void forget_arena(void);
-s64 start_init(struct launch *l, struct self *me, u64 uid, u64 gid);
-__attribute__((noreturn)) void born(struct launch *l);
+struct twin *make_twin(struct launch *l, struct self *me, const s32 *r);
+s64 clone_twin(struct clone_args *ca, struct twin *t, void (*begin)(struct twin *));
+s64 start_init(struct launch *l, struct self *me, const s32 *r, u64 uid, u64 gid);
+__attribute__((noreturn)) void born(struct home *h);
 #endif

@@ -77,20 +77,28 @@ static void filter(void)
 	sys5(NR_prctl, 22 /* PR_SET_SECCOMP */, 2, &prog, 0, 0);
 }
 
-static __attribute__((noreturn)) void init(struct launch *l, struct self *me, u64 uid, u64 gid)
+/* forget_host: an init shall not have what is shared with the host. */
+static void forget_host(void)
 {
+	sys2(NR_munmap, HOME_BASE, HOME_SIZE);
+	sys2(NR_munmap, BATCH_BASE, BATCH_SIZE);
+}
+
+static void init(struct twin *t)
+{
+	struct launch *l = t->l;
 	u64 all = ~0ULL;
 	s64 e;
 
 	sys4(NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, 0, 8);
-	e = lock_up(me, uid, gid);
+	e = lock_up(&t->me, t->uid, t->gid);
 	l->init_err = (s32)-e;
 	store(&l->init_ready, 1);
 	sys6(NR_futex, (u64)&l->init_ready, 1 /* FUTEX_WAKE */, 1, 0, 0, 0);
 	if (e < 0)
 		for (;;)
 			sys1(NR_exit_group, 1);
-	forget_arena();
+	forget_host();
 	filter();
 	for (;;) {
 		s64 sig = sys4(NR_rt_sigtimedwait, &all, 0, 0, 8);
@@ -103,18 +111,20 @@ static __attribute__((noreturn)) void init(struct launch *l, struct self *me, u6
 }
 
 /* start_init is an operation of the child that unshared the pid namespace: what it clones first is process 1 there. */
-s64 start_init(struct launch *l, struct self *me, u64 uid, u64 gid)
+s64 start_init(struct launch *l, struct self *me, const s32 *r, u64 uid, u64 gid)
 {
 	s32 pidfd = -1;
+	struct twin *t = make_twin(l, me, r);
 	struct clone_args ca = {
 		.flags = CLONE_PARENT | CLONE_PIDFD | CLONE_PARENT_SETTID | CLONE_CLEAR_SIGHAND,
 		.pidfd = (u64)&pidfd,
 		.parent_tid = (u64)&l->init_pid,
 	};
-	s64 pid = sys2(NR_clone3, &ca, sizeof ca);
-
-	if (pid == 0)
-		init(l, me, uid, gid);
+	if (!t)
+		return -ENOMEM;
+	t->uid = uid;
+	t->gid = gid;
+	s64 pid = clone_twin(&ca, t, init);
 	if (pid < 0)
 		return pid;
 	while (!load(&l->init_ready)) {
@@ -126,5 +136,6 @@ s64 start_init(struct launch *l, struct self *me, u64 uid, u64 gid)
 			return -ESRCH;
 	}
 	sys1(NR_close, pidfd);
+	sys2(NR_munmap, t, TWIN_SIZE);
 	return -(s64)l->init_err;
 }

@@ -12,7 +12,7 @@ static int agent_may(u32 nr)
 /* agent_ops runs the operations that need the agent's privilege over the child, such as its id maps. */
 static s32 agent_ops(struct launch *l, u64 off, u32 n, const s32 *fds, u32 nfds, s32 pid)
 {
-	u64 r[NREGS];
+	s32 r[NREGS];
 	struct op *ops = (struct op *)(ARENA_BASE + off);
 	s32 dir = open_pid(pid, ""), err = 0, opened[64];
 	u32 nopened = 0;
@@ -20,17 +20,13 @@ static s32 agent_ops(struct launch *l, u64 off, u32 n, const s32 *fds, u32 nfds,
 	if (dir < 0)
 		return -dir;
 	first_registers(r, fds, nfds);
-	r[REG_PID] = (u64)pid;
-	r[REG_PIDDIR] = (u64)dir;
+	r[REG_PID] = pid;
+	r[REG_PIDDIR] = dir;
 	for (u32 i = 0; i < n && !err; i++) {
 		struct op *o = &ops[i];
 		u64 a[6];
 		l->agent_pc = i;
-		for (int k = 0; k < 6; k++) {
-			a[k] = o->args[k];
-			if (o->regs & (1u << k))
-				a[k] = a[k] < NREGS ? r[a[k]] : ~0ULL;
-		}
+		arguments(a, o, r);
 		s64 res = -EPERM;
 		if (o->nr == OP_WRITEPID) {
 			char b[12];
@@ -49,7 +45,7 @@ static s32 agent_ops(struct launch *l, u64 off, u32 n, const s32 *fds, u32 nfds,
 				err = (s32)-res;
 			i += o->skip;
 		} else if (o->save && o->save < NREGS) {
-			r[o->save] = (u64)res;
+			r[o->save] = (s32)res;
 		}
 	}
 	for (u32 k = 0; k < nopened; k++)
@@ -58,27 +54,47 @@ static s32 agent_ops(struct launch *l, u64 off, u32 n, const s32 *fds, u32 nfds,
 	return err;
 }
 
-/* The first page of a child that is not shared, and with some luck the only one. The agent never touches it. */
-static u8 child_stack[8192] __attribute__((aligned(65536)));
-
-/* clone_child is clone3, of which the child begins in born(), on its own stack. */
-static s64 clone_child(struct clone_args *ca, struct launch *l)
+/*
+ * clone_child is clone3, of which the child maps its home, without a stack as
+ * yet, and begins in born() with the stack that is in there.
+ */
+static s64 clone_child(struct clone_args *ca, u64 offset, u64 page)
 {
+	u64 home = HOME_BASE + (offset & (page - 1));
+
+	offset &= ~(page - 1);
 #if defined(__x86_64__)
+	register u64 r10 __asm__("r10") = MAP_SHARED_FIXED;
+	register u64 r8 __asm__("r8") = FD_ARENA;
+	register u64 r9 __asm__("r9") = offset;
 	s64 r;
-	__asm__ volatile("syscall\n\ttest %%rax,%%rax\n\tjnz 1f\n\tmov %[l],%%rdi\n\tcall born\n1:"
+	__asm__ volatile("syscall\n\ttest %%rax,%%rax\n\tjnz 1f\n\t"
+			 "mov %[mmap],%%eax\n\tmov %[base],%%edi\n\tmov %[page],%%rsi\n\tmov $3,%%edx\n\tsyscall\n\t"
+			 "cmp %[base],%%rax\n\tjne 2f\n\t"
+			 "lea %c[size](%[home]),%%rsp\n\tand $-16,%%rsp\n\tmov %[home],%%rdi\n\tcall born\n"
+			 "2:\tmov %[exit],%%eax\n\tmov $127,%%edi\n\tsyscall\n\tud2\n1:"
 			 : "=a"(r)
-			 : "a"(NR_clone3), "D"(ca), "S"(sizeof *ca), [l] "r"(l)
-			 : "rcx", "r11", "memory");
+			 : "a"(NR_clone3), "D"(ca), "S"(sizeof *ca), "r"(r10), "r"(r8), "r"(r9), [page] "r"(page), [home] "r"(home),
+			   [mmap] "i"(NR_mmap), [exit] "i"(NR_exit_group), [base] "i"(HOME_BASE), [size] "i"(sizeof(struct home))
+			 : "rcx", "rdx", "r11", "memory");
 	return r;
 #else
 	register u64 x8 __asm__("x8") = NR_clone3;
 	register u64 x0 __asm__("x0") = (u64)ca;
 	register u64 x1 __asm__("x1") = sizeof *ca;
-	__asm__ volatile("svc 0\n\tcbnz x0,1f\n\tmov x0,%[l]\n\tbl born\n1:"
+	register u64 x3 __asm__("x3") = MAP_SHARED_FIXED;
+	register u64 x4 __asm__("x4") = FD_ARENA;
+	register u64 x5 __asm__("x5") = offset;
+	register u64 x9 __asm__("x9") = HOME_BASE;
+	register u64 x10 __asm__("x10") = (home + sizeof(struct home)) & ~15ULL;
+	__asm__ volatile("svc 0\n\tcbnz x0,1f\n\t"
+			 "mov x8,%[mmap]\n\tmov x0,x9\n\tmov x1,%[page]\n\tmov x2,#3\n\tsvc 0\n\t"
+			 "cmp x0,x9\n\tb.ne 2f\n\tmov sp,x10\n\tmov x0,%[home]\n\tbl born\n"
+			 "2:\tmov x8,%[exit]\n\tmov x0,#127\n\tsvc 0\n\tbrk #1\n1:"
 			 : "+r"(x0)
-			 : "r"(x8), "r"(x1), [l] "r"(l)
-			 : "x30", "memory");
+			 : "r"(x8), "r"(x1), "r"(x3), "r"(x4), "r"(x5), "r"(x9), "r"(x10), [page] "r"(page), [home] "r"(home),
+			   [mmap] "i"(NR_mmap), [exit] "i"(NR_exit_group)
+			 : "x2", "x30", "memory");
 	return (s64)x0;
 #endif
 }
@@ -87,13 +103,15 @@ void spawn(const struct request *q, const s32 *fds, u32 nfds)
 {
 	struct launch *l = (struct launch *)(ARENA_BASE + q->offset);
 
-	if (q->slot >= MAX_SLOTS || (q->offset & 7) || !in_arena(ARENA_BASE + q->offset, sizeof *l))
+	if (q->slot >= MAX_SLOTS || (q->offset & 7) || !in_arena(ARENA_BASE + q->offset, sizeof(struct home)))
 		return refuse(q, EBADMSG);
 	struct record *rec = &my->records[q->slot];
 	if (rec->used)
 		return refuse(q, EBUSY);
 	u32 flags = l->flags, nagent = l->agent_nops, creg = l->cgroup_reg;
-	u64 aoff = l->agent_ops, cflags = l->clone_flags;
+	u64 aoff = l->agent_ops, cflags = l->clone_flags, page = l->page;
+	if (page < 4096 || page > HOME_SIZE || (page & (page - 1)) || (q->offset & (page - 1)) + sizeof(struct home) > page)
+		return refuse(q, EBADMSG);
 	if (l->version != ABI_VERSION || l->nfds != nfds || nagent > MAX_OPS ||
 	    !in_arena(ARENA_BASE + aoff, (u64)nagent * sizeof(struct op)) ||
 	    (cflags & ~CLONE_NEW_ALL) || (creg != ~0u && (creg < REG_FD0 || creg >= REG_FD0 + nfds)))
@@ -118,8 +136,6 @@ void spawn(const struct request *q, const s32 *fds, u32 nfds)
 		.pidfd = (u64)&pidfd,
 		.parent_tid = (u64)&l->pid,
 		.exit_signal = SIGCHLD,
-		.stack = (u64)child_stack,
-		.stack_size = sizeof child_stack,
 	};
 	if (!(flags & LF_NO_SPAWNED))
 		ca.flags |= CLONE_PIDFD;
@@ -127,7 +143,7 @@ void spawn(const struct request *q, const s32 *fds, u32 nfds)
 		ca.flags |= CLONE_INTO_CGROUP;
 		ca.cgroup = (u64)fds[creg - REG_FD0];
 	}
-	s64 pid = clone_child(&ca, l);
+	s64 pid = clone_child(&ca, q->offset, page);
 	if (pipe[1] >= 0)
 		sys1(NR_close, pipe[1]);
 	if (pid < 0) {

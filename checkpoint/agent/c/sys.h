@@ -4,6 +4,9 @@
 #define HOLDSHORT_SYS_H
 #include "abi.h"
 
+#define MAP_SHARED_FIXED 0x11
+#define MAP_OWN_FIXED 0x32 /* private, anonymous */
+
 #if defined(__x86_64__)
 static inline s64 sys6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 {
@@ -139,7 +142,7 @@ static inline s64 sys6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 #define sys4(n, a, b, c, d) sys6(n, (u64)(a), (u64)(b), (u64)(c), (u64)(d), 0, 0)
 #define sys5(n, a, b, c, d, e) sys6(n, (u64)(a), (u64)(b), (u64)(c), (u64)(d), (u64)(e), 0)
 
-enum { EINTR = 4, EAGAIN = 11, EINVAL = 22, EBADMSG = 74, EPERM = 1, ESRCH = 3, E2BIG = 7, EFAULT = 14, EBUSY = 16, ENOSYS = 38, ETIMEDOUT = 110 };
+enum { EINTR = 4, EAGAIN = 11, ENOMEM = 12, EINVAL = 22, EBADMSG = 74, EPERM = 1, ESRCH = 3, E2BIG = 7, EFAULT = 14, EBUSY = 16, ENOSYS = 38, ETIMEDOUT = 110 };
 
 struct clone_args {
 	u64 flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
@@ -189,6 +192,7 @@ struct ksigaction { u64 handler, flags, restorer, mask; };
 
 #define O_RDONLY 0
 #define O_CLOEXEC 02000000
+#define O_NONBLOCK 04000
 #define SIGKILL 9
 #define SIGTERM 15
 #define SIGCHLD 17

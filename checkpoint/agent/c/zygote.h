@@ -19,9 +19,8 @@ struct record {
 
 /*
  * All of its writable memory is in one mapping that children do not get
- * (MADV_DONTFORK): a clone then copies no page of it, neither side has to copy
- * one at its next write, and a child has page tables for nothing but the first
- * gigabyte.
+ * (MADV_DONTFORK), as is the arena: a clone then copies no page and no page
+ * table, and neither side has to copy a page at its next write.
  */
 struct zygote {
 	u8 stack[32768]; /* first: below it nothing is mapped */
