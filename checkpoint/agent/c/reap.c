@@ -53,6 +53,24 @@ void forget(struct record *r)
 		my->top--;
 }
 
+/*
+ * second_of is the process of a second clone while the record has that of the
+ * first, or 0. The number is in memory that others write, so it counts only if
+ * it is a child of ours, and no other launch's.
+ */
+static s32 second_of(struct record *r)
+{
+	struct siginfo si;
+	s32 pid = launch_of(r)->pid2;
+
+	if (pid <= 0 || pid == r->pid)
+		return 0;
+	for (u32 i = 0; i < my->top; i++)
+		if (my->records[i].used && my->records[i].pid == pid)
+			return 0;
+	return sys5(NR_waitid, P_PID, pid, &si, WEXITED | WNOHANG | WNOWAIT | WALL, 0) ? 0 : pid;
+}
+
 /* on_exec: the exec pipe of a slot was closed, by execve or by death. */
 void on_exec(u32 slot)
 {
@@ -63,7 +81,7 @@ void on_exec(u32 slot)
 	if (load(&launch_of(r)->state) != ST_EXECING)
 		return;
 	/* The first half of a second clone may be a zombie that was not looked at yet: its pid would say "ended". */
-	s32 second = launch_of(r)->pid2, pid = second > 0 ? second : r->pid;
+	s32 second = second_of(r), pid = second ? second : r->pid;
 	/* Descriptors are closed a moment before PF_FORKNOEXEC is cleared (begin_new_exec). */
 	for (;;) {
 		int zombie = 0, e = execed(pid, &zombie);
@@ -132,8 +150,9 @@ static void ended(struct siginfo *si)
 		report_end(slot, l, r->end.pid, r->end.status, r->end.code, r->end.flags);
 		return;
 	}
-	if (l->pid2 && l->pid2 != r->pid && r->pid == si->pid) { /* the first half has done its work */
-		r->pid = l->pid2;
+	s32 second = r->pid == si->pid ? second_of(r) : 0;
+	if (second) { /* the first half has done its work */
+		r->pid = second;
 		sys5(NR_waitid, P_PID, si->pid, si, WEXITED | WNOHANG | WALL, 0);
 		return;
 	}
@@ -201,9 +220,9 @@ void reap(void)
 		si.pid = 0;
 		if (!sys5(NR_waitid, P_PID, my->records[i].pid, &si, WEXITED | WNOHANG | WNOWAIT | WALL, 0) && si.pid)
 			ended(&si);
-		s32 second = my->records[i].used == 1 ? launch_of(&my->records[i])->pid2 : 0;
+		s32 second = my->records[i].used == 1 ? second_of(&my->records[i]) : 0;
 		si.pid = 0;
-		if (second > 0 && !sys5(NR_waitid, P_PID, second, &si, WEXITED | WNOHANG | WNOWAIT | WALL, 0) && si.pid)
+		if (second && !sys5(NR_waitid, P_PID, second, &si, WEXITED | WNOHANG | WNOWAIT | WALL, 0) && si.pid)
 			ended(&si);
 	}
 }
@@ -217,13 +236,9 @@ static s64 now_ms(void)
 
 void signal_record(struct record *r, s32 sig)
 {
-	s32 second = launch_of(r)->pid2, target = r->pid;
-	struct siginfo si;
+	s32 second = second_of(r);
 
-	/* pid2 is in memory that others write: it counts only if it is a child of ours. */
-	if (second > 0 && !sys5(NR_waitid, P_PID, second, &si, WEXITED | WNOHANG | WNOWAIT | WALL, 0))
-		target = second;
-	sys2(NR_kill, target, sig);
+	sys2(NR_kill, second ? second : r->pid, sig);
 }
 
 /* orphaned ends the workloads as each launch asked for, then the agent. */
