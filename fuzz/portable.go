@@ -3,6 +3,8 @@ package fuzz
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,7 +24,13 @@ type Portable struct {
 	// not have; there is no request then.
 	Lacks   []string
 	Request *request.Request
+	// ID is the same wherever the request is, but for the names that belong
+	// to the campaign.
+	ID string
 }
+
+// ofBench are values that a campaign's launcher gives a meaning to.
+var ofBench = []string{"pooled"}
 
 // rlimitSigpending is RLIMIT_SIGPENDING (include/uapi/asm-generic/resource.h).
 const rlimitSigpending = 11
@@ -59,7 +67,9 @@ func settings() (all []setting, order []*dimension) {
 			names = []string{"on"}
 		}
 		for i, v := range names {
-			all = append(all, setting{d, i, v})
+			if !slices.Contains(ofBench, v) {
+				all = append(all, setting{d, i, v})
+			}
 		}
 	}
 	return all, order
@@ -108,6 +118,17 @@ func PortableCase(seed, index uint64, m *Machine) *Portable {
 	slices.Sort(p.Lacks)
 	if p.Lacks == nil {
 		p.Request = buildPortable(m, chosen, order, key, index)
+		common := *m
+		common.Dir, common.Tag, common.Listener = "/dir", "tag", "/dir/listener"
+		if m.CgroupV2 != "" {
+			common.CgroupV2 = "/cgroup"
+		}
+		b, err := json.Marshal(buildPortable(&common, chosen, order, key, index))
+		if err != nil {
+			panic(err) // of plain data
+		}
+		sum := sha256.Sum256(b)
+		p.ID = hex.EncodeToString(sum[:8])
 	}
 	return p
 }
@@ -175,7 +196,7 @@ func buildPortable(m *Machine, chosen map[string]setting, order []*dimension, ke
 			plain.Rlimits[i][1] = min(plain.Rlimits[i][1], 1000)
 		}
 	}
-	d := &drawer{m: &plain, r: request.New(m.Dir + "/workload"), index: index, on: map[string]bool{}}
+	d := &drawer{m: &plain, r: request.New(plain.Dir + "/workload"), index: index, on: map[string]bool{}}
 	for name := range chosen {
 		d.on[name] = true
 	}

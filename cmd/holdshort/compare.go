@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/holdshort/holdshort/fuzz"
 	"github.com/holdshort/holdshort/fuzz/compare"
 	"github.com/holdshort/holdshort/harness"
 )
@@ -16,6 +17,7 @@ import (
 type compareCmd struct {
 	N      uint64   `short:"n" name:"cases" help:"How many cases to launch, twice each." default:"300" placeholder:"N"`
 	Seed   uint64   `help:"Seed: with the same one the cases are the same on every kernel." default:"1" placeholder:"S"`
+	Case   int64    `help:"Launch only this case, and print the request as well." default:"-1" placeholder:"I"`
 	JSON   bool     `name:"json" help:"Of a comparison: print one JSON document."`
 	Record []string `arg:"" optional:"" help:"Recordings to compare, each NAME=FILE or FILE; without, one is made and printed."`
 }
@@ -78,5 +80,9 @@ func (c *compareCmd) record(ctx context.Context, s *streams) error {
 	defer b.Close()
 	m := b.Machine
 	k := compare.Kernel{Release: b.Kernel, Arch: runtime.GOARCH, Seed: c.Seed, Features: compare.Probe(m)}
+	if c.Case >= 0 {
+		x := compare.One(ctx, c.Seed, uint64(c.Case), m, b.Case)
+		return json.NewEncoder(s.out).Encode(map[string]any{"case": x, "request": fuzz.PortableCase(c.Seed, uint64(c.Case), m).Request})
+	}
 	return compare.Record(ctx, s.out, k, m, c.N, b.Case)
 }

@@ -140,7 +140,9 @@ func (c *Comparison) one(index uint64, list []*Recording, found map[string]*Diff
 	}
 	for p, v := range possible {
 		for _, r := range list {
-			if x := r.Cases[index]; x != nil {
+			parameter, _, _ := strings.Cut(p, "=")
+			x := r.Cases[index]
+			if x != nil && (parameter == p || !slices.Contains(x.Lacks, parameter)) { // without the parameter nothing is said of its value
 				word := yes(!slices.Contains(x.Lacks, p))
 				v[word] = append(v[word], r.Name)
 			}

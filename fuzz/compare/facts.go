@@ -21,4 +21,85 @@ func (f *Fact) about(d *Difference) bool {
 }
 
 // Facts are all that are known.
-var Facts = []Fact{}
+var Facts = []Fact{
+	{
+		What: "possible: landlock*", Feature: "landlock ABI",
+		Text:   "Landlock is there from ABI 1 on, ports from 4 and scopes from 6 on",
+		Source: "landlock(7), VERSIONS",
+	},
+	{
+		What: "landlock.*", Feature: "landlock ABI",
+		Text:   "of rights that were asked for as far as they are there, a kernel takes those that it has",
+		Source: "landlock(7), VERSIONS; our request's bestEffort",
+	},
+	{
+		What: "possible: read-only paths", Feature: "mount_setattr",
+		Text:   "a mount is made read-only with all below it by mount_setattr, since 5.12",
+		Source: "mount_setattr(2)",
+	},
+	{
+		What: "possible: id-mapped mount", Feature: "can: id-mapped mount",
+		Text:   "id-mapped mounts are there since 5.12, for each file system since another version (tmpfs since 6.3)",
+		Source: "mount_setattr(2), ID-mapped mounts",
+	},
+	{
+		What: "possible: autogroup", Feature: "autogroup",
+		Text:   "groups of sessions for the scheduler are a matter of the kernel's configuration",
+		Source: "sched(7); CONFIG_SCHED_AUTOGROUP",
+	},
+	{
+		What: "sched.autogroup*", Feature: "autogroup",
+		Text:   "groups of sessions for the scheduler are a matter of the kernel's configuration",
+		Source: "sched(7); CONFIG_SCHED_AUTOGROUP",
+	},
+	{
+		What: "rlimits.memlock", Feature: "RLIMIT_MEMLOCK",
+		Text:   "the first process has 8 MiB of locked memory since 5.16, and had 64 KiB before; what is not asked for is the caller's",
+		Source: "include/uapi/linux/resource.h, MLOCK_LIMIT",
+	},
+	{
+		What: "rlimits.stack", Feature: "RLIMIT_STACK",
+		Text:   "what is not asked for is the caller's",
+		Source: "getrlimit(2)",
+	},
+	{
+		What: "process.syscall_user_dispatch", Feature: "PR_SET_SYSCALL_USER_DISPATCH",
+		Text:   "system calls go to a handler in the task itself since 5.11",
+		Source: "prctl(2), PR_SET_SYSCALL_USER_DISPATCH",
+	},
+	{
+		What: "process.shadow_stack", Feature: "shadow stacks",
+		Text:   "tasks have shadow stacks on x86 since 6.6",
+		Source: "Documentation/arch/x86/shstk.rst",
+	},
+	{
+		What: "memory.mdwe", Feature: "PR_GET_MDWE",
+		Text:   "writable memory may be kept from becoming executable since 6.3",
+		Source: "prctl(2), PR_SET_MDWE",
+	},
+	{
+		What: "possible: mdwe", Feature: "PR_GET_MDWE",
+		Text:   "writable memory may be kept from becoming executable since 6.3",
+		Source: "prctl(2), PR_SET_MDWE",
+	},
+	{
+		What: "memory.merge_any", Feature: "PR_GET_MEMORY_MERGE",
+		Text:   "pages of a whole task may be shared with others since 6.4, if the kernel is built for it",
+		Source: "prctl(2), PR_SET_MEMORY_MERGE; CONFIG_KSM",
+	},
+	{
+		What: "mounts[[]*", Feature: "tmpfs inode64",
+		Text:   "a tmpfs says that its inode numbers have 64 bits where the kernel is built so",
+		Source: "tmpfs(5), inode64; CONFIG_TMPFS_INODE64",
+	},
+	{
+		What: "sched.timer_slack_ns", Feature: "timer slack of SCHED_FIFO",
+		Text:   "a task of a realtime policy has no timer slack, where it is told so since 6.12, or by a stable release",
+		Source: "kernel/sched/syscalls.c, __setscheduler_params",
+	},
+	{
+		What: "possible: seccomp, notify*", Feature: "seccomp wait killable",
+		Text:   "a notified call may be made deaf to all signals but those that kill, since 5.19",
+		Source: "seccomp(2), SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+	},
+}

@@ -3,6 +3,7 @@ package compare
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -14,16 +15,22 @@ import (
 // concluded from a version.
 func Probe(m *fuzz.Machine) map[string]string {
 	f := map[string]string{
-		"landlock ABI":          strconv.Itoa(m.LandlockABI),
-		"capabilities":          strconv.Itoa(bits(m.AllCaps)),
-		"mount_setattr":         yes(m.SetAttr),
-		"seccomp wait killable": yes(m.WaitKillable),
-		"statmount":             yes(unix.ENOSYS != sys(457)),
-		"listns":                yes(unix.ENOSYS != sys(470)),
-		"PR_GET_MDWE":           yes(prctl(unix.PR_GET_MDWE)),
-		"PR_GET_MEMORY_MERGE":   yes(prctl(unix.PR_GET_MEMORY_MERGE)),
-		"RLIMIT_STACK":          stack(),
-		"LSM":                   line("/sys/kernel/security/lsm"),
+		"landlock ABI":                 strconv.Itoa(m.LandlockABI),
+		"capabilities":                 strconv.Itoa(bits(m.AllCaps)),
+		"mount_setattr":                yes(m.SetAttr),
+		"seccomp wait killable":        yes(m.WaitKillable),
+		"statmount":                    yes(unix.ENOSYS != sys(457)),
+		"listns":                       yes(unix.ENOSYS != sys(470)),
+		"PR_GET_MDWE":                  yes(prctl(unix.PR_GET_MDWE)),
+		"PR_GET_MEMORY_MERGE":          yes(prctl(unix.PR_GET_MEMORY_MERGE)),
+		"RLIMIT_STACK":                 limit(unix.RLIMIT_STACK),
+		"RLIMIT_MEMLOCK":               limit(unix.RLIMIT_MEMLOCK),
+		"autogroup":                    there("/proc/sys/kernel/sched_autogroup_enabled"),
+		"PR_SET_SYSCALL_USER_DISPATCH": yes(prctl(unix.PR_SET_SYSCALL_USER_DISPATCH)),
+		"shadow stacks":                shadowStacks(),
+		"tmpfs inode64":                yes(strings.Contains(line("/proc/mounts"), ",inode64")),
+		"timer slack of SCHED_FIFO":    slackOfFIFO(),
+		"LSM":                          line("/sys/kernel/security/lsm"),
 	}
 	for _, name := range fuzz.AllDimensions() {
 		f["can: "+name] = yes(fuzz.Can(m, name))
@@ -63,9 +70,9 @@ func prctl(option int) bool {
 	return err == nil
 }
 
-func stack() string {
+func limit(resource int) string {
 	var l unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_STACK, &l); err != nil {
+	if err := unix.Getrlimit(resource, &l); err != nil {
 		return err.Error()
 	}
 	return fmt.Sprintf("%d:%d", l.Cur, l.Max)
@@ -77,4 +84,28 @@ func line(path string) string {
 		return "unknown"
 	}
 	return strings.TrimSpace(string(b))
+}
+
+func there(path string) string {
+	_, err := os.Stat(path)
+	return yes(err == nil)
+}
+
+// slackOfFIFO asks on a thread that ends.
+func slackOfFIFO() string {
+	answer := make(chan string)
+	go func() {
+		runtime.LockOSThread() // and never unlocked
+		if err := unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}, 0); err != nil {
+			answer <- err.Error()
+			return
+		}
+		n, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
+		if err != nil {
+			answer <- err.Error()
+			return
+		}
+		answer <- strconv.Itoa(n)
+	}()
+	return <-answer
 }

@@ -1,14 +1,13 @@
 package compare
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -71,30 +70,36 @@ func Record(ctx context.Context, out io.Writer, k Kernel, m *fuzz.Machine, n uin
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		p := fuzz.PortableCase(k.Seed, i, m)
-		c := &Case{Index: i, Values: p.Values, Lacks: p.Lacks}
-		if p.Request != nil {
-			if err := c.launch(ctx, m.Dir, p.Request, launch); err != nil {
-				return fmt.Errorf("case %d: %w", i, err)
-			}
-		}
-		if err := e.Encode(Line{Schema: Schema, Case: c}); err != nil {
+		if err := e.Encode(Line{Schema: Schema, Case: One(ctx, k.Seed, i, m, launch)}); err != nil {
 			return err
 		}
 	}
 	return e.Encode(Line{Schema: Schema, End: &End{Cases: int(n)}})
 }
 
-func (c *Case) launch(ctx context.Context, dir string, r *request.Request, launch Launcher) error {
-	b, err := json.Marshal(r)
-	if err != nil {
-		return err
+// One launches one case twice.
+func One(ctx context.Context, seed, index uint64, m *fuzz.Machine, launch Launcher) *Case {
+	p := fuzz.PortableCase(seed, index, m)
+	c := &Case{Index: index, Values: p.Values, Lacks: p.Lacks, Request: p.ID}
+	if p.Request != nil {
+		c.launch(ctx, names(m), p.Request, launch)
 	}
-	sum := sha256.Sum256(bytes.ReplaceAll(b, []byte(dir), []byte("DIR")))
-	c.Request = hex.EncodeToString(sum[:8])
+	return c
+}
+
+// names replaces what belongs to the campaign by what is the same in all.
+func names(m *fuzz.Machine) *strings.Replacer {
+	pairs := []string{m.Dir, "DIR", "holdshort-" + m.Tag + "-", "holdshort-TAG-", `"h` + m.Tag, `"hTAG`}
+	if m.CgroupV2 != "" {
+		pairs = append(pairs, m.CgroupV2+"/", "CGROUP/")
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+func (c *Case) launch(ctx context.Context, same *strings.Replacer, r *request.Request, launch Launcher) {
 	var runs [2]map[string]string
 	for i := range runs {
-		runs[i] = see(dir)(launch(ctx, r))
+		runs[i] = see(same)(launch(ctx, r))
 	}
 	c.Seen = map[string]string{}
 	for _, one := range runs {
@@ -107,18 +112,17 @@ func (c *Case) launch(ctx context.Context, dir string, r *request.Request, launc
 		}
 	}
 	slices.Sort(c.Unstable)
-	return nil
 }
 
 // see returns a function that writes down what of a launch can be compared.
-func see(dir string) func(*harness.Case, error) map[string]string {
+func see(same *strings.Replacer) func(*harness.Case, error) map[string]string {
 	return func(c *harness.Case, err error) map[string]string {
 		if err != nil {
-			return map[string]string{"error": strings.ReplaceAll(err.Error(), dir, "DIR")}
+			return map[string]string{"error": same.Replace(err.Error())}
 		}
 		seen := map[string]string{"verdict": string(c.Verdict)}
 		if refused, ok := errors.AsType[*checkpoint.Error](c.Launch.Err); ok {
-			seen["refused"] = string(refused.Stage) + ": " + refused.Err.Error()
+			seen["refused"] = same.Replace(string(refused.Stage) + ": " + refused.Err.Error())
 			return seen
 		}
 		if c.Verdict == harness.Unknown {
@@ -126,7 +130,7 @@ func see(dir string) func(*harness.Case, error) map[string]string {
 		}
 		for i := range c.Checks {
 			ch := &c.Checks[i]
-			seen[ch.Name()] = string(ch.Outcome) + value(ch, dir)
+			seen[ch.Name()] = string(ch.Outcome) + value(ch, same)
 		}
 		return seen
 	}
@@ -137,12 +141,14 @@ func see(dir string) func(*harness.Case, error) map[string]string {
 var identifiers = []string{
 	"namespaces.", "user_namespace.parent", "cgroup.v", "process.", "fs.root", "fs.cwd", "exec.exe", "files", "keyrings.", "landlock.rule_list",
 	"sched.autogroup", "privilege.sessionid",
+	"rlimits.nproc", "rlimits.sigpending", // follow from the size of memory
+	"exec.comm", // of a program by descriptor it is the descriptor's number on some kernels
 }
 
 // flags are fields among them that are no identifiers after all.
 var flags = []string{"process.session_leader", "process.child_subreaper", "process.threads", "process.syscall_user_dispatch", "fs.root_read_only", "fs.root_propagation", "fs.root_is_mount_root", "sched.autogroup_nice"}
 
-func value(c *harness.Check, dir string) string {
+func value(c *harness.Check, same *strings.Replacer) string {
 	name := c.Name()
 	if !slices.Contains(flags, name) && slices.ContainsFunc(identifiers, func(p string) bool { return strings.HasPrefix(name, p) }) {
 		return ""
@@ -155,10 +161,15 @@ func value(c *harness.Check, dir string) string {
 	if err != nil {
 		return " " + err.Error()
 	}
-	b = bytes.ReplaceAll(b, []byte(dir), []byte("DIR"))
-	if len(b) > 120 {
-		sum := sha256.Sum256(b)
-		return fmt.Sprintf(" %s… (%d bytes, %x)", b[:60], len(b), sum[:4])
+	text := same.Replace(string(b))
+	if strings.Contains(text, `"type":"rootfs"`) { // its size is that of the memory
+		text = ofMemory.ReplaceAllString(text, "$1=N")
 	}
-	return " " + string(b)
+	if len(text) > 400 {
+		sum := sha256.Sum256([]byte(text))
+		return fmt.Sprintf(" %s… (%d bytes, %x)", text[:60], len(text), sum[:4])
+	}
+	return " " + text
 }
+
+var ofMemory = regexp.MustCompile(`\b(size|nr_inodes)=[0-9]+k?`)
