@@ -2,7 +2,6 @@ package oci
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -43,13 +42,13 @@ func (o *createOptions) flags(f *flagSet) {
 }
 
 // create makes a container and leaves it parked.
-func (r *runtime) create(ctx context.Context, o *createOptions) (*container, error) {
+func (r *invocation) create(ctx context.Context, o *createOptions) (*container, error) {
 	return r.createWith(ctx, o, func(p *specs.Process) (*runOptions, error) {
 		return processOptions(p, o.consoleSocket, o.preserveFDs)
 	})
 }
 
-func (r *runtime) createWith(ctx context.Context, o *createOptions, files func(*specs.Process) (*runOptions, error)) (*container, error) {
+func (r *invocation) createWith(ctx context.Context, o *createOptions, files func(*specs.Process) (*runOptions, error)) (*container, error) {
 	if err := checkID(o.id); err != nil {
 		return nil, err
 	}
@@ -60,16 +59,12 @@ func (r *runtime) createWith(ctx context.Context, o *createOptions, files func(*
 	if err != nil {
 		return nil, err
 	}
-	req, err := loadSpec(filepath.Join(bundle, configFile), bundle)
+	req, saved, err := loadSpec(filepath.Join(bundle, configFile), bundle)
 	if err != nil {
 		return nil, err
 	}
 	original := *req.Spec
 	noProcess := req.Spec.Process == nil
-	saved, err := json.Marshal(req) // before it is adapted
-	if err != nil {
-		return nil, err
-	}
 	opts, err := files(req.Process()) // which may add to its environment
 	if err != nil {
 		return nil, err
@@ -87,6 +82,7 @@ func (r *runtime) createWith(ctx context.Context, o *createOptions, files func(*
 		return nil, err
 	}
 	c.Version, c.Bundle, c.Annotations, c.NoProcess = original.Version, bundle, original.Annotations, noProcess
+	c.req = req
 	c.Rootfs, c.Cgroups = cc.cfg.Root.Path, cgroupsOf(cc.cfg)
 	if err := r.bring(ctx, c, cc, o, opts, saved); err != nil {
 		return nil, errors.Join(err, r.discard(c, cc))
@@ -105,7 +101,7 @@ func cgroupsOf(cfg *checkpoint.Config) map[string]string {
 
 // discard takes back what a create that failed has done. The hooks that end a
 // container are due all the same (runtime.md, Lifecycle).
-func (r *runtime) discard(c *container, cc *compiled) error {
+func (r *invocation) discard(c *container, cc *compiled) error {
 	defer c.close()
 	err := c.destroy()
 	c.poststop(r, cc.hooks.Poststop)
@@ -113,7 +109,7 @@ func (r *runtime) discard(c *container, cc *compiled) error {
 }
 
 // bring makes the container's process and leaves it.
-func (r *runtime) bring(ctx context.Context, c *container, cc *compiled, o *createOptions, opts *runOptions, saved []byte) (err error) {
+func (r *invocation) bring(ctx context.Context, c *container, cc *compiled, o *createOptions, opts *runOptions, saved []byte) (err error) {
 	if err := c.write(configFile, saved); err != nil {
 		return err
 	}
@@ -147,6 +143,11 @@ func (r *runtime) bring(ctx context.Context, c *container, cc *compiled, o *crea
 	w, err := launcher.Spawn(ctx, cc.cfg, &opts.Options)
 	if err != nil {
 		return err
+	}
+	if !c.NoProcess {
+		if err := checkProgram(w.HostPID(), cc.cfg); err != nil {
+			return err
+		}
 	}
 	if c.Process, err = w.Leave(ctx); err != nil {
 		return err

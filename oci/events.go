@@ -62,7 +62,7 @@ type pidsStats struct {
 	Limit   uint64 `json:"limit"`
 }
 
-func verbEvents(r *runtime, f *flagSet, args []string) error {
+func verbEvents(r *invocation, f *flagSet, args []string) error {
 	once, interval := false, "5s"
 	f.flag(&once, "stats", "", "once")
 	f.text(&interval, "interval", "", "how often")
@@ -91,7 +91,7 @@ func verbEvents(r *runtime, f *flagSet, args []string) error {
 
 // follow prints statistics from time to time, and each time that memory has run
 // out, until the container has stopped.
-func (r *runtime) follow(c *container, every time.Duration, out *json.Encoder) error {
+func (r *invocation) follow(c *container, every time.Duration, out *json.Encoder) error {
 	fd, err := c.hold()
 	if err != nil {
 		return err

@@ -56,7 +56,7 @@ func (o *execOptions) flags(f *flagSet) {
 	f.flag(&o.noSubreaper, "no-subreaper", "", "ignored, as by runc")
 }
 
-func verbExec(r *runtime, f *flagSet, args []string) error {
+func verbExec(r *invocation, f *flagSet, args []string) error {
 	o := &execOptions{}
 	o.flags(f)
 	rest, err := f.parse(args, 1)
@@ -203,7 +203,7 @@ func entering(req *request.Request, p *specs.Process) (*checkpoint.Config, []str
 	return cfg, warnings, nil
 }
 
-func (r *runtime) exec(ctx context.Context, c *container, o *execOptions) error {
+func (r *invocation) exec(ctx context.Context, c *container, o *execOptions) error {
 	switch s := c.status(); {
 	case s == specs.StateStopped || s == specs.StateCreating:
 		return fmt.Errorf("cannot exec in a %s container", s)
@@ -265,6 +265,9 @@ func park(ctx context.Context, cfg *checkpoint.Config, opts *runOptions, pidFile
 	w, err := l.Spawn(ctx, cfg, &opts.Options)
 	var left *checkpoint.LeftProcess
 	if err == nil {
+		err = checkProgram(w.HostPID(), cfg)
+	}
+	if err == nil {
 		left, err = w.Leave(ctx)
 	}
 	if err == nil {
@@ -280,7 +283,7 @@ func park(ctx context.Context, cfg *checkpoint.Config, opts *runOptions, pidFile
 }
 
 // letGo has a parked process run, and waits for its end unless it is detached.
-func (r *runtime) letGo(ctx context.Context, left *checkpoint.LeftProcess, detach bool, relay *foreground, proceed func(*checkpoint.Orphan) error) error {
+func (r *invocation) letGo(ctx context.Context, left *checkpoint.LeftProcess, detach bool, relay *foreground, proceed func(*checkpoint.Orphan) error) error {
 	orphan, err := checkpoint.Adopt(left)
 	if err != nil {
 		return err

@@ -14,7 +14,7 @@ import (
 	"github.com/holdshort/holdshort/harness/request"
 )
 
-func verbFeatures(r *runtime, f *flagSet, args []string) error {
+func verbFeatures(r *invocation, f *flagSet, args []string) error {
 	if rest, err := f.parse(args, -1); err != nil || len(rest) > 0 {
 		if err == nil {
 			err = wrongArgs("features", "no arguments")
@@ -77,7 +77,7 @@ func memoryPolicies() *features.MemoryPolicy {
 	}
 }
 
-func verbSpec(r *runtime, f *flagSet, args []string) error {
+func verbSpec(r *invocation, f *flagSet, args []string) error {
 	bundle, rootless := "", false
 	f.text(&bundle, "bundle", "b", "directory to write it to")
 	f.flag(&rootless, "rootless", "", "for a caller without privilege")

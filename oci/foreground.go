@@ -23,7 +23,7 @@ type foreground struct {
 
 // processFiles are the descriptors of a process of run or exec, which may be in
 // the foreground.
-func (r *runtime) processFiles(p *specs.Process, o *createOptions) (*runOptions, *foreground, error) {
+func (r *invocation) processFiles(p *specs.Process, o *createOptions) (*runOptions, *foreground, error) {
 	if o.detach {
 		opts, err := processOptions(p, o.consoleSocket, o.preserveFDs)
 		return opts, nil, err
@@ -118,7 +118,7 @@ func (fg *foreground) wait(pid int) int {
 	}
 }
 
-func verbRun(r *runtime, f *flagSet, args []string) error {
+func verbRun(r *invocation, f *flagSet, args []string) error {
 	o := &createOptions{}
 	o.flags(f)
 	f.flag(&o.detach, "detach", "d", "do not wait for its end")
@@ -132,7 +132,7 @@ func verbRun(r *runtime, f *flagSet, args []string) error {
 	return r.run(r.ctx, o)
 }
 
-func (r *runtime) run(ctx context.Context, o *createOptions) error {
+func (r *invocation) run(ctx context.Context, o *createOptions) error {
 	var fg *foreground
 	c, err := r.createWith(ctx, o, func(p *specs.Process) (*runOptions, error) {
 		opts, g, err := r.processFiles(p, o)
@@ -154,12 +154,14 @@ func (r *runtime) run(ctx context.Context, o *createOptions) error {
 	if o.keep {
 		return nil
 	}
-	if c, err = findContainer(r.root, o.id, true); errors.Is(err, errNoContainer) {
+	again, err := findContainer(r.root, o.id, true)
+	if errors.Is(err, errNoContainer) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer c.close()
-	return r.delete(c, true)
+	defer again.close()
+	again.req = c.req
+	return r.delete(again, true)
 }

@@ -149,7 +149,7 @@ func pidsBelow(dir string) ([]int, error) {
 }
 
 // delete removes a container that has stopped, or, with force, any.
-func (r *runtime) delete(c *container, force bool) error {
+func (r *invocation) delete(c *container, force bool) error {
 	if !force {
 		c.awaitDeath()
 	}
@@ -191,7 +191,7 @@ func (c *container) awaitDeath() {
 
 // poststop tells the hooks of the end. That one fails is only told, and the
 // next is run (runtime.md, Lifecycle).
-func (c *container) poststop(r *runtime, hooks []specs.Hook) {
+func (c *container) poststop(r *invocation, hooks []specs.Hook) {
 	state := c.state(specs.StateStopped)
 	for i := range hooks {
 		if err := runHooks(r.ctx, "poststop", hooks[i:i+1], state, onHost(c.Bundle)); err != nil {

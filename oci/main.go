@@ -18,8 +18,8 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// runtime is one call of the command.
-type runtime struct {
+// invocation is one call of the command.
+type invocation struct {
 	ctx    context.Context
 	root   string
 	log    io.Writer
@@ -33,7 +33,7 @@ type runtime struct {
 // verb is one command.
 type verb struct {
 	name, line, help string
-	run              func(r *runtime, f *flagSet, args []string) error
+	run              func(r *invocation, f *flagSet, args []string) error
 }
 
 // verbs is a function since the list refers to functions that refer to it.
@@ -60,7 +60,7 @@ func verbs() []verb {
 // Main runs the command and returns its exit status: 0, 1 for an error, or for
 // run and exec that of the process.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	r := &runtime{ctx: ctx, stdout: stdout, stderr: stderr, root: defaultRoot()}
+	r := &invocation{ctx: ctx, stdout: stdout, stderr: stderr, root: defaultRoot()}
 	err := r.main(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -80,7 +80,7 @@ func defaultRoot() string {
 	return "/run/holdshort"
 }
 
-func (r *runtime) main(args []string) error {
+func (r *invocation) main(args []string) error {
 	f := newFlagSet("holdshort oci")
 	var logFile, logFormat, rootless, criu string
 	var systemd, version, help bool
@@ -130,7 +130,7 @@ func (r *runtime) main(args []string) error {
 	return nil
 }
 
-func (r *runtime) verb(args []string, systemd bool) error {
+func (r *invocation) verb(args []string, systemd bool) error {
 	for _, v := range verbs() {
 		if v.name != args[0] {
 			continue
@@ -153,7 +153,7 @@ func (r *runtime) verb(args []string, systemd bool) error {
 	return usageError{fmt.Errorf("unknown command %q", args[0])}
 }
 
-func (r *runtime) help(f *flagSet) {
+func (r *invocation) help(f *flagSet) {
 	fmt.Fprintf(r.stdout, "holdshort oci is an OCI runtime: a created container is its own process, parked.\n\n%s\nCOMMANDS:\n", f.usage("[GLOBAL OPTIONS] COMMAND [OPTIONS]"))
 	for _, v := range verbs() {
 		fmt.Fprintf(r.stdout, "   %-28s %s\n", v.name, v.help)
@@ -164,12 +164,12 @@ func (r *runtime) help(f *flagSet) {
 var Version = "0.0.0+dev"
 
 // version says it as podman reads it: "NAME version X", then "spec: Y".
-func (r *runtime) version() error {
+func (r *invocation) version() error {
 	_, err := fmt.Fprintf(r.stdout, "holdshort version %s\nspec: %s\n", Version, specs.Version)
 	return err
 }
 
-func (r *runtime) fail(err error) {
+func (r *invocation) fail(err error) {
 	r.log = r.stderr
 	r.message("error", err.Error())
 	if _, ok := errors.AsType[usageError](err); ok && !r.json {
@@ -177,12 +177,12 @@ func (r *runtime) fail(err error) {
 	}
 }
 
-func (r *runtime) warn(format string, args ...any) {
+func (r *invocation) warn(format string, args ...any) {
 	r.message("warning", fmt.Sprintf(format, args...))
 }
 
 // message writes one line as logrus does, which callers of runc parse.
-func (r *runtime) message(level, text string) {
+func (r *invocation) message(level, text string) {
 	now := time.Now().Format(time.RFC3339)
 	if r.json {
 		b, err := json.Marshal(map[string]string{"level": level, "msg": text, "time": now})
@@ -195,14 +195,14 @@ func (r *runtime) message(level, text string) {
 	fmt.Fprintf(r.log, "time=%s level=%s msg=%s\n", strconv.Quote(now), level, strconv.Quote(text))
 }
 
-func (r *runtime) printJSON(v any) error {
+func (r *invocation) printJSON(v any) error {
 	e := json.NewEncoder(r.stdout)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
 }
 
 // one parses what verbs with a single ID take.
-func (r *runtime) one(f *flagSet, name string, args []string) (string, error) {
+func (r *invocation) one(f *flagSet, name string, args []string) (string, error) {
 	rest, err := f.parse(args, -1)
 	if err != nil {
 		return "", err
@@ -213,7 +213,7 @@ func (r *runtime) one(f *flagSet, name string, args []string) (string, error) {
 	return rest[0], nil
 }
 
-func verbCreate(r *runtime, f *flagSet, args []string) error {
+func verbCreate(r *invocation, f *flagSet, args []string) error {
 	o := &createOptions{}
 	o.flags(f)
 	id, err := r.one(f, "create", args)
@@ -229,7 +229,7 @@ func verbCreate(r *runtime, f *flagSet, args []string) error {
 	return nil
 }
 
-func verbStart(r *runtime, f *flagSet, args []string) error {
+func verbStart(r *invocation, f *flagSet, args []string) error {
 	id, err := r.one(f, "start", args)
 	if err != nil {
 		return err
@@ -254,7 +254,7 @@ func (c *container) output() *stateOutput {
 	return &stateOutput{State: *c.state(c.status()), Rootfs: c.Rootfs, Created: c.Created}
 }
 
-func verbState(r *runtime, f *flagSet, args []string) error {
+func verbState(r *invocation, f *flagSet, args []string) error {
 	id, err := r.one(f, "state", args)
 	if err != nil {
 		return err
@@ -267,7 +267,7 @@ func verbState(r *runtime, f *flagSet, args []string) error {
 	return r.printJSON(c.output())
 }
 
-func verbKill(r *runtime, f *flagSet, args []string) error {
+func verbKill(r *invocation, f *flagSet, args []string) error {
 	all := false
 	f.flag(&all, "all", "a", "signal all processes of the container")
 	rest, err := f.parse(args, -1)
@@ -293,7 +293,7 @@ func verbKill(r *runtime, f *flagSet, args []string) error {
 	return c.kill(sig, all)
 }
 
-func verbDelete(r *runtime, f *flagSet, args []string) error {
+func verbDelete(r *invocation, f *flagSet, args []string) error {
 	force := false
 	f.flag(&force, "force", "f", "kill it if it has not stopped; no error if it does not exist")
 	id, err := r.one(f, "delete", args)
@@ -311,7 +311,7 @@ func verbDelete(r *runtime, f *flagSet, args []string) error {
 	return r.delete(c, force)
 }
 
-func verbList(r *runtime, f *flagSet, args []string) error {
+func verbList(r *invocation, f *flagSet, args []string) error {
 	format, quiet := "table", false
 	f.text(&format, "format", "f", "table or json")
 	f.flag(&quiet, "quiet", "q", "IDs only")

@@ -209,7 +209,17 @@ func TestKillsParkedContainer(t *testing.T) {
 func TestSaysWhatCannotBeStarted(t *testing.T) {
 	c, id := newCommand(t), id(t)
 	dir := bundle(t, []string{"/no/such"}, nil)
+	c.fails(errNoProgram.Error(), "create", "--bundle", dir, id)
+	c.fails("does not exist", "state", id)
+	dir = bundle(t, []string{"/out/program"}, nil)
+	program := filepath.Join(dir, "rootfs", "out", "program")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	c.must("create", "--bundle", dir, id)
+	if err := os.Remove(program); err != nil {
+		t.Fatal(err)
+	}
 	pid := c.state(id).Pid
 	c.fails("execve", "start", id)
 	reap(t, pid)

@@ -70,7 +70,7 @@ func (c *container) allFrozen(path string) (bool, error) {
 	return strings.Contains(string(b), "frozen 1"), err
 }
 
-func verbPause(r *runtime, f *flagSet, args []string) error {
+func verbPause(r *invocation, f *flagSet, args []string) error {
 	id, err := r.one(f, "pause", args)
 	if err != nil {
 		return err
@@ -86,7 +86,7 @@ func verbPause(r *runtime, f *flagSet, args []string) error {
 	return c.freeze()
 }
 
-func verbResume(r *runtime, f *flagSet, args []string) error {
+func verbResume(r *invocation, f *flagSet, args []string) error {
 	id, err := r.one(f, "resume", args)
 	if err != nil {
 		return err

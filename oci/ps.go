@@ -35,7 +35,7 @@ func (c *container) pids() ([]int, error) {
 	return []int{c.Process.PID}, nil
 }
 
-func verbPS(r *runtime, f *flagSet, args []string) error {
+func verbPS(r *invocation, f *flagSet, args []string) error {
 	format := "table"
 	f.text(&format, "format", "f", "table or json")
 	rest, err := f.parse(args, 1)

@@ -3,6 +3,7 @@ package oci
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -19,18 +20,22 @@ import (
 
 // loadSpec reads a configuration. What the specification has no word for is
 // ignored, as it demands (config.md, Extensibility).
-func loadSpec(path, bundle string) (*request.Request, error) {
+func loadSpec(path, bundle string) (*request.Request, []byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer f.Close()
-	req, err := request.Read(f, false)
+	text, err := io.ReadAll(io.LimitReader(f, request.MaxSize+1))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, nil, err
+	}
+	req, err := request.Parse(text, false)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
 	}
 	req.Dir = bundle
-	return req, nil
+	return req, text, nil
 }
 
 // noProcess is the program of a container that has none. It is not there.
@@ -86,6 +91,12 @@ func adapt(req *request.Request, id string) (warnings []string, err error) {
 	}
 	if !filepath.IsAbs(s.Linux.CgroupsPath) && s.Linux.CgroupsPath != "" {
 		s.Linux.CgroupsPath = filepath.Join("/", s.Linux.CgroupsPath)
+	}
+	for i := range s.Linux.Devices {
+		if m := s.Linux.Devices[i].FileMode; m != nil { // callers take it from stat(2), with the type
+			mode := *m & 0o7777
+			s.Linux.Devices[i].FileMode = &mode
+		}
 	}
 	adaptDevices(s)
 	return warnings, nil

@@ -16,7 +16,14 @@ import (
 
 // spec reads the configuration as it was when the container was made.
 func (c *container) spec() (*request.Request, error) {
-	return loadSpec(filepath.Join(c.path(), configFile), c.Bundle)
+	if c.req == nil {
+		req, _, err := loadSpec(filepath.Join(c.path(), configFile), c.Bundle)
+		if err != nil {
+			return nil, err
+		}
+		c.req = req
+	}
+	return c.req, nil
 }
 
 func hooksOf(req *request.Request) specs.Hooks {
@@ -27,7 +34,7 @@ func hooksOf(req *request.Request) specs.Hooks {
 }
 
 // start lets a container go.
-func (r *runtime) start(ctx context.Context, c *container) error {
+func (r *invocation) start(ctx context.Context, c *container) error {
 	switch s := c.status(); {
 	case s == specs.StateStopped:
 		return errors.New("cannot start a container that has stopped")
@@ -83,7 +90,7 @@ func startHooks(ctx context.Context, c *container, h *specs.Hooks, o *checkpoint
 }
 
 // stop ends a container that could not be started as it was to be.
-func (r *runtime) stop(c *container) error {
+func (r *invocation) stop(c *container) error {
 	fd, err := c.hold()
 	if err != nil {
 		return nil //nolint:nilerr // it has ended

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/holdshort/holdshort/checkpoint"
+	"github.com/holdshort/holdshort/harness/request"
 )
 
 // record is what is kept of a container.
@@ -45,7 +46,8 @@ type container struct {
 	record
 	root   string
 	dir    *os.File
-	locked bool // by us
+	locked bool             // by us
+	req    *request.Request // once it was read
 }
 
 const (

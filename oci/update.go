@@ -16,7 +16,7 @@ import (
 )
 
 // verbUpdate writes other limits into the cgroups of a container.
-func verbUpdate(r *runtime, f *flagSet, args []string) error {
+func verbUpdate(r *invocation, f *flagSet, args []string) error {
 	var file string
 	f.text(&file, "resources", "r", "file with linux.resources; - is standard input")
 	u := newUpdate(f)
