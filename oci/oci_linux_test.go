@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -139,7 +140,7 @@ func reap(t *testing.T, pid int) unix.WaitStatus {
 	for {
 		if _, err := unix.Wait4(pid, &st, 0, nil); err == nil {
 			return st
-		} else if err != unix.EINTR { //nolint:errorlint // a bare errno
+		} else if err != unix.EINTR {
 			t.Fatalf("wait for %d: %v", pid, err)
 		}
 	}
@@ -230,23 +231,25 @@ func TestSaysWhatCannotBeStarted(t *testing.T) {
 }
 
 func TestRefusesByName(t *testing.T) {
-	n := int64(1)
+	n := uint32(1)
 	for field, change := range map[string]func(s *specs.Spec){
-		"ociVersion":                    func(s *specs.Spec) { s.Version = "2.0.0" },
-		"linux.intelRdt":                func(s *specs.Spec) { s.Linux.IntelRdt = &specs.LinuxIntelRdt{ClosID: "x"} },
-		"linux.mountLabel":              func(s *specs.Spec) { s.Linux.MountLabel = "x" },
-		"linux.cgroupsPath":             func(s *specs.Spec) { s.Linux.CgroupsPath = "a.slice:b:c" },
-		"process.cwd":                   func(s *specs.Spec) { s.Process.Cwd = "tmp" },
-		"process.rlimits[0].type":       func(s *specs.Spec) { s.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_X"}} },
-		"linux.namespaces[4]":           func(s *specs.Spec) { s.Linux.Namespaces = append(s.Linux.Namespaces, s.Linux.Namespaces[0]) },
-		"hooks.poststop[0].path":        func(s *specs.Spec) { s.Hooks = &specs.Hooks{Poststop: []specs.Hook{{Path: "x"}}} },
-		"linux.resources.memory.kernel": func(s *specs.Spec) { s.Linux.Resources = &specs.LinuxResources{Memory: &specs.LinuxMemory{Kernel: &n}} },
-		"vm":                            func(s *specs.Spec) { s.VM = &specs.VM{} },
+		"ociVersion":              func(s *specs.Spec) { s.Version = "2.0.0" },
+		"linux.intelRdt":          func(s *specs.Spec) { s.Linux.IntelRdt = &specs.LinuxIntelRdt{ClosID: "x"} },
+		"linux.mountLabel":        func(s *specs.Spec) { s.Linux.MountLabel = "x" },
+		"linux.cgroupsPath":       func(s *specs.Spec) { s.Linux.CgroupsPath = "a.slice:b:c" },
+		"process.cwd":             func(s *specs.Spec) { s.Process.Cwd = "tmp" },
+		"process.rlimits[0].type": func(s *specs.Spec) { s.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_X"}} },
+		"linux.namespaces[4]":     func(s *specs.Spec) { s.Linux.Namespaces = append(s.Linux.Namespaces, s.Linux.Namespaces[0]) },
+		"hooks.poststop[0].path":  func(s *specs.Spec) { s.Hooks = &specs.Hooks{Poststop: []specs.Hook{{Path: "x"}}} },
+		"linux.resources.rdma.mlx5_1": func(s *specs.Spec) {
+			s.Linux.Resources = &specs.LinuxResources{Rdma: map[string]specs.LinuxRdma{"mlx5_1": {HcaObjects: &n}}}
+		},
+		"vm": func(s *specs.Spec) { s.VM = &specs.VM{} },
 	} {
 		t.Run(field, func(t *testing.T) {
-			if field == "linux.resources.memory.kernel" {
-				if host, err := readHost(); err != nil || host.CgroupV1["memory"] != "" {
-					t.Skip("version 1 of the memory controller has it")
+			if field == "linux.resources.rdma.mlx5_1" {
+				if host, err := readHost(); err != nil || host.CgroupV1["rdma"] != "" || slices.Contains(host.ControllersV2, "rdma") {
+					t.Skip("there is an rdma controller")
 				}
 			}
 			c := newCommand(t)

@@ -13,7 +13,7 @@
 # (crun on a hybrid machine) is given as NAME=without-v2:RUNTIME; its programs
 # run in a mount namespace where that hierarchy is not mounted.
 set -uo pipefail
-revision=${REVISION:-5e639034dcdc2422164e3d7d76a737e2fb451a67}
+revision=${REVISION:-v0.9.1-0.20251205004911-5e639034dcdc}
 out=${OUT:-$(mktemp -d)}
 mkdir -p "$out"
 names=() runtimes=() programs=()
