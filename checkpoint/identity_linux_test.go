@@ -282,37 +282,3 @@ func TestLabels(t *testing.T) {
 		}
 	})
 }
-
-// TestTracer needs Yama with ptrace_scope 1: there a process that is no
-// ancestor may not trace without the exception.
-func TestTracer(t *testing.T) {
-	l := newLauncher(t)
-	w, err := l.Start(context.Background(), &Config{Args: []string{"/bin/sleep", "100"}, PTracer: Some(AnyTracer)}, nil)
-	unlessRefused(t, err, StageTracer, unix.EINVAL)
-	defer func() { _ = w.Kill(); _, _ = w.Wait(context.Background()) }()
-	scope, err := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
-	if err != nil || strings.TrimSpace(string(scope)) != "1" {
-		t.Skip("needs kernel.yama.ptrace_scope 1")
-	}
-	if os.Geteuid() == 0 {
-		t.Skip("needs a user without CAP_SYS_PTRACE, whom Yama restrains")
-	}
-	seize := func(pid int) error {
-		err := unix.PtraceSeize(pid)
-		if err == nil {
-			_ = unix.PtraceDetach(pid)
-		}
-		return err
-	}
-	if err := seize(w.HostPID()); err != nil {
-		t.Errorf("with the exception: %v", err)
-	}
-	other, err := l.Start(context.Background(), &Config{Args: []string{"/bin/sleep", "100"}}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = other.Kill(); _, _ = other.Wait(context.Background()) }()
-	if err := seize(other.HostPID()); !errors.Is(err, unix.EPERM) {
-		t.Errorf("without it: %v; want EPERM", err)
-	}
-}

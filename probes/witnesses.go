@@ -145,7 +145,9 @@ func (s *hookSet) openWork(l *loader) error {
 func (s *hookSet) openBreak(l *loader) error {
 	if runtime.GOARCH != "amd64" {
 		// A program at a breakpoint leaves out the single step by which arm64
-		// gets past it, up to 6.6 (d11a69873d9a), and then the task loops.
+		// gets past it, and then the task loops: fixed in 6.6, and in 6.1.53
+		// and 5.10.195 (d11a69873d9a, "hw_breakpoint: fix single-stepping when
+		// using bpf_overflow_handler").
 		return fmt.Errorf("%w: a breakpoint with a program is only used on amd64", ErrNotSupported)
 	}
 	p, err := l.load(bpf.LoadWitness, "on_break")

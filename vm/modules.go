@@ -22,7 +22,7 @@ var channelModules = []string{"virtio_pci", "virtio_mmio", "virtio_console"}
 // carriedModules are what tests and engines ask a kernel for; init's modprobe
 // loads them when the kernel wants them.
 var carriedModules = []string{
-	"dummy", "veth", "macvlan", "macvtap", "ipvlan", "bridge", "tun", "vxlan", "ifb", "virtio_net", "vcan", "vrf", "8021q", "bonding", "netdevsim", "nlmon",
+	"dummy", "veth", "macvlan", "macvtap", "ipvlan", "bridge", "tun", "vxlan", "ifb", "virtio_net", "vcan", "vrf", "8021q", "bonding", "netdevsim", "nlmon", "wireguard",
 	"overlay", "squashfs", "erofs", "loop", "fuse", "virtiofs", "virtio_blk", "binfmt_misc", "autofs4",
 	"unix", "unix_diag", "inet_diag", "tcp_diag", "vsock", "vmw_vsock_virtio_transport", "vsock_loopback", "af_packet", "packet",
 	"ipv6", "nf_tables", "nft_compat", "nft_chain_nat", "nft_masq", "nft_ct", "nft_counter", "nf_tables_set", "nft_objref", "nft_limit", "nft_log", "nft_quota", "nft_redir", "nft_nat", "nft_numgen", "nft_hash", "nft_fib_inet", "nft_socket", "nft_reject_inet", "nft_reject_ipv4", "nft_reject_ipv6", "nft_reject_netdev", "nfnetlink", "nf_log_syslog", "nf_nat", "nf_conntrack", "xt_MASQUERADE", "xt_conntrack", "xt_addrtype", "xt_comment", "xt_mark",

@@ -29,8 +29,8 @@ int on_committed(u64 *ctx)
 	return 0;
 }
 
-/* int begin_new_exec(struct linux_binprm *): since 5.8 (2388777a0a59, before
- * that flush_old_exec). It fails after the point of no return as well.
+/* int begin_new_exec(struct linux_binprm *): since 5.8 ("exec: Rename
+ * flush_old_exec begin_new_exec"). It fails after the point of no return as well.
  */
 SEC("fexit/begin_new_exec")
 int on_begun(u64 *ctx)
