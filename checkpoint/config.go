@@ -219,6 +219,7 @@ type Link struct {
 	HostAddresses []netip.Prefix `json:"host_addresses,omitempty"`
 	MTU           int            `json:"mtu,omitempty"`
 	Down          bool           `json:"down,omitempty"` // leave it down
+	WireGuard     *WireGuard     `json:"wireguard,omitempty"`
 
 	LinkAttributes
 }

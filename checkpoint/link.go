@@ -136,6 +136,11 @@ func (w *Workload) link(host, inside *netlink.Handle, nsFD int, l *Link) error {
 			return err
 		}
 	}
+	if l.WireGuard != nil {
+		if err := l.WireGuard.set(nsFD, l.Name); err != nil {
+			return err
+		}
+	}
 	if err := enslave(inside, l.Name, l.Master); err != nil {
 		return err
 	}

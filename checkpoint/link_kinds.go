@@ -77,6 +77,10 @@ func (l *Link) validate(v *validator, field string) {
 	v.check(l.Kind == Veth || l.HostMAC == "" && l.HostMaster == "", field, "has no end on the host")
 	v.check(l.Kind == Move || !l.KeepAddresses, field, "has no addresses to keep")
 	v.check(l.Kind == Move || !strings.Contains(l.Name, "%"), field, "%q: only a device that is moved has its name chosen by the kernel", l.Name)
+	v.check(l.Kind == Wireguard || l.WireGuard == nil, field, "has no keys")
+	if l.WireGuard != nil {
+		l.WireGuard.validate(v, field)
+	}
 	v.check(l.TxQueueLen >= 0, field, "tx queue length %d", l.TxQueueLen)
 }
 
@@ -119,7 +123,7 @@ func (l *Link) pair(a netlink.LinkAttrs, nsFD int) (*netlink.Veth, error) {
 // made by the host, right into the namespace (IFLA_NET_NS_FD), so that it never
 // has a name on the host. A wireguard device sends through the namespace that it
 // was made in (drivers/net/wireguard/device.c): with Host set that is the
-// host's, as is usual; its keys and peers are not set here, see wg(8).
+// host's, as is usual.
 func makeLink(host, inside *netlink.Handle, nsFD int, l *Link, a netlink.LinkAttrs) error {
 	add := func(h *netlink.Handle, dev netlink.Link) error {
 		if err := h.LinkAdd(dev); err != nil {

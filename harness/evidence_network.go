@@ -36,7 +36,13 @@ func (h *held) network(part string, index int) (any, bool, string, error) {
 		}
 		return lo.Attrs().Flags.String(), lo.Attrs().RawFlags&unix.IFF_UP != 0, "", nil
 	case "links":
-		return seeLink(nl, &n.Links[len(n.Links)-h.ownLinks+index])
+		want := &n.Links[len(n.Links)-h.ownLinks+index]
+		got, holds, why, err := seeLink(nl, want)
+		if holds && err == nil && want.WireGuard != nil {
+			why, err = seeWireGuard(int(fd), want.Name, want.WireGuard, got.(map[string]any))
+			holds = why == "" && err == nil
+		}
+		return got, holds, why, err
 	case "routes":
 		return seeRoute(nl, &n.Routes[index])
 	case "neighbours":

@@ -139,6 +139,16 @@ func TestSabotageLinkKinds(t *testing.T) {
 	ipvlan := links(request.Link{Kind: "ipvlan", Name: "ip0", LinkAttributes: request.LinkAttributes{Parent: parent, Mode: "l3"}})
 	vlan := links(request.Link{Kind: "vlan", Name: "vl0", LinkAttributes: request.LinkAttributes{Parent: parent, VLANID: 7}})
 	wire := links(request.Link{Kind: "wireguard", Name: "wg0", Addresses: []netip.Prefix{netip.MustParsePrefix("10.213.10.1/24")}})
+	const secret, peer, other, shared3 = "cGFzc3dvcmQtcGFzc3dvcmQtcGFzc3dvcmQtMTIzNDU=", "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=", "TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0=", "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="
+	keyed := links(request.Link{Kind: "wireguard", Name: "wg0", WireGuard: &request.WireGuard{
+		PrivateKey: secret, ListenPort: 51820, FWMark: 7, Peers: []request.WireGuardPeer{
+			{PublicKey: peer, PresharedKey: shared3, Endpoint: netip.MustParseAddrPort("192.0.2.7:51821"), Keepalive: 25, AllowedIPs: []netip.Prefix{netip.MustParsePrefix("10.213.12.0/24"), netip.MustParsePrefix("fd00:12::/64")}},
+			{PublicKey: other, Endpoint: netip.MustParseAddrPort("[2001:db8::7]:51821")},
+		},
+	}})
+	keys := func(f func(w *checkpoint.WireGuard)) func(*checkpoint.Config, *checkpoint.Options) {
+		return first(func(l *checkpoint.Link) { f(l.WireGuard) })
+	}
 	port := links(
 		request.Link{Kind: "bridge", Name: "br0", LinkAttributes: request.LinkAttributes{MAC: "02:00:00:00:00:0a"}},
 		request.Link{Kind: "veth", Name: "eth0", Host: hostLink + "v", LinkAttributes: request.LinkAttributes{Master: "br0"}},
@@ -160,6 +170,24 @@ func TestSabotageLinkKinds(t *testing.T) {
 		{name: "wireguard/no address", need: has(wire, "wireguard devices"), ask: wire, tamper: first(func(l *checkpoint.Link) { l.Addresses = nil }), want: weaker},
 		{name: "wireguard/another kind", need: has(wire, "wireguard and dummy devices"), ask: wire, tamper: first(func(l *checkpoint.Link) { l.Kind = checkpoint.Bridge }), want: weaker},
 	}
+	for name, f := range map[string]func(w *checkpoint.WireGuard){
+		"no key":           func(w *checkpoint.WireGuard) { w.PrivateKey = "" },
+		"another key":      func(w *checkpoint.WireGuard) { w.PrivateKey = shared3 },
+		"another port":     func(w *checkpoint.WireGuard) { w.ListenPort++ },
+		"no mark":          func(w *checkpoint.WireGuard) { w.FWMark = 0 },
+		"a peer missing":   func(w *checkpoint.WireGuard) { w.Peers = w.Peers[:1] },
+		"another peer":     func(w *checkpoint.WireGuard) { w.Peers[1].PublicKey = shared3 },
+		"no shared key":    func(w *checkpoint.WireGuard) { w.Peers[0].PresharedKey = "" },
+		"another endpoint": func(w *checkpoint.WireGuard) { w.Peers[1].Endpoint = w.Peers[0].Endpoint },
+		"an address more": func(w *checkpoint.WireGuard) {
+			w.Peers[1].AllowedIPs = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}
+		},
+		"another address":   func(w *checkpoint.WireGuard) { w.Peers[0].AllowedIPs[1] = netip.MustParsePrefix("fd00:12::/65") },
+		"another keepalive": func(w *checkpoint.WireGuard) { w.Peers[0].Keepalive = 0 },
+	} {
+		rows = append(rows, sabotage{name: "wireguard/" + name, need: has(keyed, "wireguard devices"), ask: keyed, tamper: keys(f), want: weaker})
+	}
+	rows = append(rows, sabotage{name: "wireguard/no keys at all", need: has(keyed, "wireguard devices"), ask: keyed, tamper: first(func(l *checkpoint.Link) { l.WireGuard = nil }), want: weaker})
 	r := shared(t)
 	for i := range rows {
 		t.Run(rows[i].name, func(t *testing.T) {

@@ -22,7 +22,7 @@ func (t *translator) network() {
 	for _, l := range n.Links {
 		t.cfg.Network.Links = append(t.cfg.Network.Links, checkpoint.Link{
 			Kind: checkpoint.LinkKind(l.Kind), Name: l.Name,
-			Host: l.Host, Addresses: slices.Clone(l.Addresses), HostAddresses: slices.Clone(l.HostAddresses), MTU: l.MTU, Down: l.Down,
+			Host: l.Host, Addresses: slices.Clone(l.Addresses), HostAddresses: slices.Clone(l.HostAddresses), MTU: l.MTU, Down: l.Down, WireGuard: wireGuard(l.WireGuard),
 			LinkAttributes: checkpoint.LinkAttributes(l.LinkAttributes),
 		})
 	}

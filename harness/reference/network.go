@@ -4,7 +4,7 @@ var network = []Constraint{
 	{Config: []string{"Network.LoopbackUp"}, Key: "holdshort.network.loopbackUp", Call: "ioctl SIOCSIFFLAGS", Proof: []string{"holdshort.network.loopbackUp"}},
 	{
 		Config: []string{"Network.Links"}, Key: "holdshort.network.links", Call: "rtnetlink, by the host", Proof: []string{"holdshort.network.links[]"},
-		Note: "veth, dummy, bridge, macvlan, ipvlan, vlan, wireguard (the device: keys and peers are for wg(8)), where the kernel has them",
+		Note: "veth, dummy, bridge, macvlan, ipvlan, vlan, wireguard with its keys and peers, where the kernel has them",
 	},
 	{
 		Config: []string{"Network.Links"}, Key: "linux.netDevices", Call: "RTM_SETLINK with IFLA_NET_NS_FD and IFLA_IFNAME, RTM_NEWADDR", Proof: []string{"linux.netDevices."},

@@ -33,7 +33,7 @@ var Kept = []State{
 	{Field: "privilege.dumpable", Want: "what execve makes of the credentials", Untested: kernelOnly},
 	{Field: "privilege.loginuid", Want: "the caller's", Untested: noWay},
 	{Field: "privilege.sessionid", Want: "the caller's", Untested: noWay},
-	{Field: "privilege.spec_flags", Want: "the caller's, if not asked for", Untested: "the machine that recorded this leaves the choice to no process"},
+	{Field: "privilege.spec_flags", Want: "the caller's, if not asked for"},
 	{Field: "oom.score_adj_min", Want: "the caller's", Untested: noWay},
 	{Field: "sched.autogroup", Want: "the caller's, but in a new session"},
 	{Field: "seccomp.armed", Want: "yes with a seccomp mode, else no", Untested: kernelOnly},

@@ -4,8 +4,7 @@ package reference
 var rights = []Constraint{
 	{
 		Config: []string{"Speculation.StoreBypass", "Speculation.IndirectBranch"}, Key: "holdshort.speculation", Call: "prctl PR_SET_SPECULATION_CTRL", Since: "4.17",
-		Proof:    []string{"privilege.spec_flags"},
-		Untested: "the machine that recorded this leaves the choice to no process; the row runs where it does",
+		Proof: []string{"privilege.spec_flags"},
 	},
 	{
 		Config: []string{"Speculation.L1DFlush"}, Key: "holdshort.speculation.l1dFlush", Call: "prctl PR_SET_SPECULATION_CTRL PR_SPEC_L1D_FLUSH", Since: "5.15, with the boot option l1d_flush=on",
@@ -13,17 +12,15 @@ var rights = []Constraint{
 	},
 	{
 		Config: []string{"PTracer"}, Key: "holdshort.ptracer", Call: "prctl PR_SET_PTRACER",
-		Unproven: "Yama keeps its exceptions in a list that nobody can read: asked for, the verdict is unknown. They last through execve; a test that traces shows it where Yama is",
+		Unproven: "Yama keeps its exceptions in a list that nobody can read: asked for, the verdict is unknown. They last through execve; `TestTracer` traces and shows it, in guests with kernel.yama.ptrace_scope=1",
 	},
 	{
 		Config: []string{"LSM.AppArmor"}, Key: "process.apparmorProfile", Call: "write /proc/self/attr/apparmor/exec", Since: "5.8", Proof: []string{"process.apparmorProfile"},
-		Note:     "/proc/PID/attr/apparmor/current of the frozen workload, since the label changes at execve; refused where AppArmor is not active",
-		Untested: "the machine that recorded this has no AppArmor",
+		Note: "/proc/PID/attr/apparmor/current of the frozen workload, since the label changes at execve; a profile that only complains does not hold; refused where AppArmor is not active",
 	},
 	{
 		Config: []string{"LSM.SELinux"}, Key: "process.selinuxLabel", Call: "write /proc/self/attr/exec", Proof: []string{"process.selinuxLabel"},
-		Note:     "/proc/PID/attr/current of the frozen workload; refused where SELinux is not active",
-		Untested: "the machine that recorded this has no SELinux",
+		Note: "/proc/PID/attr/current of the frozen workload; a permissive domain, or SELinux that is permissive altogether, does not hold; refused where SELinux is not active",
 	},
 	{Config: []string{"ProcessGroup"}, Key: "holdshort.processGroup", Call: "setpgid", Proof: []string{"process.process_group"}},
 	{Config: []string{"Subreaper"}, Key: "holdshort.subreaper", Call: "prctl PR_SET_CHILD_SUBREAPER", Proof: []string{"process.child_subreaper"}},

@@ -145,8 +145,7 @@ func (n Network) IsZero() bool {
 }
 
 // Link is one network device: "veth", "dummy", "bridge", "macvlan", "ipvlan",
-// "vlan", "wireguard" (the device; its keys are set by wg(8)), or "move" for one
-// of the host's.
+// "vlan", "wireguard", or "move" for one of the host's.
 type Link struct {
 	Kind          string         `json:"kind"`
 	Name          string         `json:"name"`
@@ -155,6 +154,7 @@ type Link struct {
 	HostAddresses []netip.Prefix `json:"hostAddresses,omitempty"`
 	MTU           int            `json:"mtu,omitempty"`
 	Down          bool           `json:"down,omitempty"`
+	WireGuard     *WireGuard     `json:"wireguard,omitempty"`
 
 	LinkAttributes
 }

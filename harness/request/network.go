@@ -62,6 +62,10 @@ func (c *checker) link(f string, l *Link) {
 	c.check(l.Kind == "veth" || l.HostMAC == "" && l.HostMaster == "", f, "has no end on the host")
 	c.check(l.Kind == "move" || !l.KeepAddresses, f+".keepAddresses", "is for a device that is moved")
 	c.check(l.Kind == "move" || !strings.Contains(l.Name, "%"), f+".name", "%q: only a device that is moved has its name chosen by the kernel", l.Name)
+	c.check(l.Kind == "wireguard" || l.WireGuard == nil, f+".wireguard", "with kind %q", l.Kind)
+	if l.WireGuard != nil {
+		c.wireGuard(f+".wireguard", l.WireGuard)
+	}
 	c.check(l.TxQueueLen >= 0, f+".txQueueLen", "%d is negative", l.TxQueueLen)
 	c.mac(f+".mac", l.MAC)
 	c.mac(f+".hostMAC", l.HostMAC)
