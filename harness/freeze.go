@@ -17,8 +17,9 @@ import (
 )
 
 // freezeWithin is how long a workload that has passed execve may take to come to
-// rest at its entry point.
-const freezeWithin = 5 * time.Second
+// rest at its entry point. It takes microseconds, but a machine that is busy, or a
+// guest whose host is, may stand still for seconds.
+const freezeWithin = 30 * time.Second
 
 var (
 	errPassed   = errors.New("its program had begun to run")
