@@ -72,7 +72,11 @@ var moreNetwork = slices.Concat([]dimension{
 		name: "wireguard", needs: []string{"ns net"}, can: func(m *Machine) bool { return m.Links["wireguard"] },
 		draw: func(d *drawer) {
 			n := &d.r.Ext.Network
-			n.Links = append(n.Links, request.Link{Kind: "wireguard", Name: "wg" + strconv.Itoa(d.in(0, 9)), Down: d.chance(30)})
+			l := request.Link{Kind: "wireguard", Name: "wg" + strconv.Itoa(d.in(0, 9)), Down: d.chance(30)}
+			if d.chance(70) {
+				l.WireGuard = d.wireGuard()
+			}
+			n.Links = append(n.Links, l)
 		},
 		has: func(r *request.Request) bool { return hasLink(r, "wireguard") },
 	},
