@@ -17,6 +17,7 @@ import (
 	"github.com/holdshort/holdshort/fuzz"
 	"github.com/holdshort/holdshort/fuzz/campaign"
 	"github.com/holdshort/holdshort/harness"
+	"golang.org/x/sys/unix"
 )
 
 type fuzzCmd struct {
@@ -72,6 +73,7 @@ func (c *fuzzCmd) Run(ctx context.Context, s *streams) error {
 		return err
 	}
 	defer b.Close()
+	told(s, b)
 	if c.ListParameters {
 		return c.list(s, b.Model)
 	}
@@ -116,9 +118,15 @@ func (c *fuzzCmd) files(run *campaign.Campaign) (*os.File, error) {
 			}
 			return nil, usage(err)
 		}
+		if err = resultFile(out); err != nil {
+			return nil, usage(err)
+		}
 	}
 	if c.Resume != "" {
-		if out, err = os.OpenFile(c.Resume, os.O_RDWR|os.O_APPEND, 0); err != nil {
+		if out, err = os.OpenFile(c.Resume, os.O_RDWR|os.O_APPEND|unix.O_NONBLOCK, 0); err != nil {
+			return nil, usage(err)
+		}
+		if err = resultFile(out); err != nil {
 			return nil, usage(err)
 		}
 		before := &campaign.Results{}
@@ -144,6 +152,22 @@ func (c *fuzzCmd) files(run *campaign.Campaign) (*os.File, error) {
 		run.Out = out
 	}
 	return out, nil
+}
+
+// resultFile makes sure that a file can be read to its end and that no other run
+// writes to it. It closes it if not.
+func resultFile(f *os.File) error {
+	st, err := f.Stat()
+	if err == nil && !st.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file, which results must be in to go on with", f.Name())
+	}
+	if err == nil && unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == unix.EWOULDBLOCK {
+		err = fmt.Errorf("another run is writing to %s", f.Name())
+	}
+	if err != nil {
+		f.Close()
+	}
+	return err
 }
 
 // adopt takes seed and strength from the one campaign in a file that goes with
@@ -188,6 +212,17 @@ func endLine(f *os.File) error {
 		return nil
 	}
 	return f.Truncate(at)
+}
+
+// told says what a killed run had left.
+func told(s *streams, b *campaign.Bench) {
+	if n := len(b.Removed); n > 0 {
+		fmt.Fprintf(s.err, "holdshort: removed what a killed run had left: %s", b.Removed[n-1])
+		if n > 1 {
+			fmt.Fprintf(s.err, " and %d more", n-1)
+		}
+		fmt.Fprintln(s.err)
+	}
 }
 
 func (c *fuzzCmd) list(s *streams, md *fuzz.Model) error {

@@ -17,6 +17,7 @@ import (
 	"github.com/holdshort/holdshort/harness"
 	"github.com/holdshort/holdshort/harness/request"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 type replayCmd struct {
@@ -116,11 +117,14 @@ func results(paths []string, f func(file string, r *campaign.Results) error) err
 			if err != nil || d.IsDir() || path != root && !strings.HasPrefix(filepath.Ext(path), ".json") {
 				return err
 			}
-			in, err := os.Open(path)
+			in, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a fifo is not waited for
 			if err != nil {
 				return err
 			}
 			defer in.Close()
+			if st, err := in.Stat(); err == nil && !st.Mode().IsRegular() {
+				return fmt.Errorf("%s is no regular file", path)
+			}
 			r := &campaign.Results{}
 			if err := r.Read(in); err != nil {
 				return fmt.Errorf("%s: %w", path, err)
@@ -174,7 +178,10 @@ func (shrinkCmd) Help() string {
 }
 
 func (c *shrinkCmd) Run(ctx context.Context, s *streams) error {
-	f, err := os.OpenFile(c.File, os.O_RDWR|os.O_APPEND, 0)
+	f, err := os.OpenFile(c.File, os.O_RDWR|os.O_APPEND|unix.O_NONBLOCK, 0)
+	if err == nil {
+		err = resultFile(f)
+	}
 	if err != nil {
 		return usage(err)
 	}

@@ -23,6 +23,8 @@ type Bench struct {
 	Dir    string // of the files that requests name
 	// Machine is what was found here; callers must not change it.
 	Machine *fuzz.Machine
+	// Removed is what killed benches had left, and is gone now.
+	Removed []string
 
 	// Sabotage launches another request than it is judged by, where it
 	// returns one: a planted fault. It is for tests.
@@ -33,6 +35,7 @@ type Bench struct {
 	files    []*os.File
 	nets     netPool
 	pending  *pending
+	lock     *os.File // of Dir
 }
 
 // Open prepares a directory below the given one ("" for the system's temporary
@@ -47,14 +50,23 @@ func Open(ctx context.Context, dir string, freeze bool, without ...string) (b *B
 			b = nil
 		}
 	}()
-	if b.Dir, err = os.MkdirTemp(dir, "holdshort-fuzz-"); err != nil {
-		return b, err
+	if dir == "" {
+		dir = os.TempDir()
+	}
+	if b.Removed, err = RemoveLeftovers(dir); err != nil {
+		return b, fmt.Errorf("what a killed run has left cannot be removed: %w", err)
+	}
+	if b.Dir, err = os.MkdirTemp(dir, dirPrefix); err != nil {
+		return b, fmt.Errorf("%w: TMPDIR says where the files of the cases go", err)
 	}
 	if err := fuzz.Prepare(b.Dir); err != nil {
 		return b, err
 	}
 	m, err := fuzz.Detect(b.Dir)
 	if err != nil {
+		return b, err
+	}
+	if b.lock, err = own(b.Dir, m.Tag); err != nil {
 		return b, err
 	}
 	for _, name := range without {
@@ -105,6 +117,9 @@ func (b *Bench) Close() error {
 	}
 	if b.Dir != "" {
 		errs = append(errs, os.RemoveAll(b.Dir))
+	}
+	if b.lock != nil {
+		b.lock.Close()
 	}
 	b.runner, b.answerer, b.files, b.Dir = nil, nil, nil, ""
 	return errors.Join(errs...)

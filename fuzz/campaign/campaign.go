@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/holdshort/holdshort/fuzz/cover"
 	"github.com/holdshort/holdshort/fuzz/shrink"
 	"github.com/holdshort/holdshort/harness/request"
+	"golang.org/x/sys/unix"
 )
 
 // Campaign is what to run.
@@ -47,6 +49,8 @@ type Campaign struct {
 	open    map[uint64]*openBlock
 	prog    Progress
 	err     error
+	broken  bool // nothing more can be written
+	synced  time.Time
 	cancel  context.CancelFunc
 }
 
@@ -190,10 +194,6 @@ func (c *Campaign) one(ctx context.Context, t task) {
 	} else {
 		b.Others |= bit
 	}
-	if b.left--; b.left == 0 {
-		c.write(&Line{Block: &b.Block})
-		delete(c.open, index/blockSize)
-	}
 	c.prog.Run++
 	if in != nil {
 		c.write(&Line{Incident: in})
@@ -208,6 +208,12 @@ func (c *Campaign) one(ctx context.Context, t task) {
 		if c.MaxFindings > 0 && c.prog.Findings >= c.MaxFindings {
 			c.cancel()
 		}
+	}
+	// A block comes after all that is known of its cases: whatever a killed run
+	// has written, a case that counts as judged has its incident.
+	if b.left--; b.left == 0 {
+		c.write(&Line{Block: &b.Block})
+		delete(c.open, index/blockSize)
 	}
 	c.prog.Last = in
 	c.measure()
@@ -341,14 +347,24 @@ func (c *Campaign) write(l *Line) {
 	if err := c.results.Add(l); err != nil {
 		c.fail(err)
 	}
-	if c.Out == nil {
+	if c.Out == nil || c.broken {
 		return
 	}
 	b, err := json.Marshal(l)
 	if err == nil {
 		_, err = c.Out.Write(append(b, '\n'))
 	}
+	if f, ok := c.Out.(interface{ Sync() error }); ok && err == nil && l.Block != nil && time.Since(c.synced) > time.Second {
+		// What cannot be synchronized, as a pipe, says so, and is none the worse.
+		if err = f.Sync(); errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EROFS) || errors.Is(err, unix.ENOTSUP) {
+			err = nil
+		}
+		c.synced = time.Now()
+	}
 	if err != nil {
+		// Half a line may be there. It is left out when the file is read, but
+		// only as long as it is the last.
+		c.broken = true
 		c.fail(fmt.Errorf("campaign: results cannot be kept: %w", err))
 	}
 }

@@ -278,7 +278,9 @@ func (r *Results) Read(in io.Reader) error {
 		}
 		var l Line
 		if err := json.Unmarshal(text, &l); err != nil {
-			return fmt.Errorf("campaign: results: line %d: %w", n, err)
+			// Without it a case that had an incident may look clean, so it is
+			// not just left out; up to here nothing is missing.
+			return fmt.Errorf("campaign: results: line %d is damaged: %w: \"head -n %d\" of it is a file to go on with", n, err, n-1)
 		}
 		if err := r.Add(&l); err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
