@@ -29,6 +29,7 @@ type fuzzCmd struct {
 	Parallel int           `short:"j" help:"Launches at a time (default: eight times the processors, since most of a launch is waiting for the kernel)." placeholder:"N"`
 	Freeze   bool          `help:"Hold each workload at its first instruction and read everything a second time there."`
 	Without  []string      `help:"Leave parameters out; repeatable." sep:";" placeholder:"NAME"`
+	Oracles  string        `help:"What judges beside the expectation: all, none, or names, each with a stroke and a number for one of so many cases, as \"twice/4 monotone\" (default: that of --resume, or all)." placeholder:"NAMES"`
 	Max      int           `name:"max-findings" help:"End after so many cases with findings; 0 is never." default:"20" placeholder:"N"`
 	NoShrink bool          `help:"Do not make findings small."`
 	Out      string        `help:"Write results to a new file, as JSON lines." type:"path" placeholder:"FILE" xor:"file"`
@@ -89,9 +90,27 @@ func (c *fuzzCmd) Run(ctx context.Context, s *streams) error {
 	if run.Parallel == 0 {
 		run.Parallel = 8 * runtime.NumCPU()
 	}
+	run.Signature = b.Signature
+	if c.Oracles != "" {
+		if run.Oracles, run.Info.Oracles, err = b.Oracles(c.Oracles); err != nil {
+			return usage(err)
+		}
+	}
 	out, err := c.files(run)
 	if err != nil {
 		return err
+	}
+	if c.Oracles == "" {
+		text := run.Info.Oracles
+		switch {
+		case run.Before == nil || len(run.Before.Outcomes()) == 0:
+			text = "all"
+		case text == "":
+			text = "none"
+		}
+		if run.Oracles, run.Info.Oracles, err = b.Oracles(text); err != nil {
+			return fmt.Errorf("%s: %w", c.Resume, err)
+		}
 	}
 	if out != nil {
 		defer out.Close()
@@ -177,7 +196,8 @@ func adopt(run *campaign.Campaign, before *campaign.Results) error {
 	all := before.Outcomes()
 	for _, o := range all {
 		i := o.Info
-		same := i.Model == run.Model.Hash() && i.Kernel == run.Kernel && i.Engine == run.Engine && i.Freeze == run.Freeze
+		same := i.Model == run.Model.Hash() && i.Kernel == run.Kernel && i.Engine == run.Engine && i.Freeze == run.Freeze &&
+			(run.Info.Oracles == "" || run.Info.Oracles == i.Oracles)
 		if same && (run.Seed == 0 || run.Seed == i.Seed) && (run.Strength == 0 || run.Strength == i.Strength) {
 			fits = append(fits, i)
 		}

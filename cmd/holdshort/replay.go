@@ -72,7 +72,10 @@ func (c *replayCmd) Run(ctx context.Context, s *streams) error {
 			return fmt.Errorf("%s, case %d: %w", f.file, f.Index, err)
 		}
 		for range max(1, c.Times) {
-			v := b.Run(ctx, req, req)
+			v, err := again(ctx, b, req, f.Minimal)
+			if err != nil {
+				return fmt.Errorf("%s, case %d: %w", f.file, f.Index, err)
+			}
 			if slices.Contains(v.Keys, f.Key) {
 				hits++
 			}
@@ -100,6 +103,28 @@ func (c *replayCmd) Run(ctx context.Context, s *streams) error {
 		return &exit{code: code}
 	}
 	return nil
+}
+
+// again launches a finding in the way that it was found.
+func again(ctx context.Context, b *campaign.Bench, req *request.Request, m *campaign.Minimal) (*campaign.Verdict, error) {
+	if m.Oracle == "" {
+		return b.Run(ctx, req, req), nil
+	}
+	list, _, err := b.Oracles(m.Oracle)
+	if err != nil {
+		return nil, err
+	}
+	v := &campaign.Verdict{}
+	for seed := range uint64(4) { // what it tries is drawn
+		keys, ok := list[0].Check(ctx, req, seed, nil)
+		v.Judged = v.Judged || ok
+		for _, k := range keys {
+			if k = m.Oracle + ": " + k; !slices.Contains(v.Keys, k) {
+				v.Keys = append(v.Keys, k)
+			}
+		}
+	}
+	return v, nil
 }
 
 func openBench(ctx context.Context, freeze bool) (*campaign.Bench, error) {
@@ -206,6 +231,9 @@ func (c *shrinkCmd) Run(ctx context.Context, s *streams) error {
 			continue
 		}
 		run := &campaign.Campaign{Info: o.Info, Model: b.Model, Before: before, Out: f, Launch: b.Launch, Dir: b.Dir}
+		if run.Oracles, _, err = b.Oracles(o.Info.Oracles); err != nil {
+			return err
+		}
 		if err := run.Shrink(ctx); err != nil {
 			return err
 		}

@@ -7,11 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/holdshort/holdshort/checkpoint"
 	"github.com/holdshort/holdshort/fuzz"
 	"github.com/holdshort/holdshort/harness"
 	"github.com/holdshort/holdshort/harness/request"
+	"github.com/holdshort/holdshort/probes/posture"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
@@ -36,6 +38,13 @@ type Bench struct {
 	nets     netPool
 	pending  *pending
 	lock     *os.File // of Dir
+	host     host
+
+	// mangle is a fault of launcher and expectation alike: what it returns is
+	// launched and expected. It is for tests.
+	mangle     func(*request.Request) *request.Request
+	launches   atomic.Uint64
+	neighbours atomic.Int32 // containers that are held beside
 }
 
 // Open prepares a directory below the given one ("" for the system's temporary
@@ -88,6 +97,9 @@ func Open(ctx context.Context, dir string, freeze bool, without ...string) (b *B
 		}
 		b.files = append(b.files, f)
 	}
+	if b.host, err = hostNamespaces(); err != nil {
+		return b, err
+	}
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
 		return b, err
@@ -127,13 +139,16 @@ func (b *Bench) Close() error {
 
 // Run launches and judges one request.
 func (b *Bench) Run(ctx context.Context, asked, launched *request.Request) *Verdict {
-	o := &checkpoint.Options{}
-	for i := range min(launched.Ext.PassFDs, len(b.files)) {
-		o.Files = append(o.Files, checkpoint.PassedFile{Number: 3 + i, File: b.files[i]})
+	if b.mangle != nil {
+		if r := b.mangle(asked); r != nil {
+			asked, launched = r, r
+		}
 	}
+	o := &checkpoint.Options{Files: b.passed(launched)}
 	if launched.Namespace(specs.NetworkNamespace).Fresh() {
 		b.pending.wait(ctx)
 	}
+	asked, launched = b.ownKeyring(asked, launched)
 	both, back, err := b.nets.lend(b.Dir, asked, launched)
 	if err != nil {
 		return Of(nil, err)
@@ -143,6 +158,40 @@ func (b *Bench) Run(ctx context.Context, asked, launched *request.Request) *Verd
 		v.Keys = append(v.Keys, "residue: pooled network namespace: "+what)
 	}
 	return v
+}
+
+// ownKeyring gives a named keyring another name in each launch. Names are those of
+// the whole machine, and the kernel collects a keyring that nobody uses any more on
+// its own time (security/keys/gc.c): a second launch would be refused or get the
+// first one's, with the permissions that this has.
+func (b *Bench) ownKeyring(asked, launched *request.Request) (a, l *request.Request) {
+	if asked.Ext.Keyring == nil && launched.Ext.Keyring == nil {
+		return asked, launched
+	}
+	suffix := "-" + strconv.FormatUint(b.launches.Add(1), 36)
+	named := func(r *request.Request) *request.Request {
+		if r.Ext.Keyring == nil {
+			return r
+		}
+		c, k := *r, *r.Ext.Keyring
+		k.Name += suffix
+		c.Ext.Keyring = &k
+		return &c
+	}
+	if a = named(asked); asked == launched {
+		return a, a
+	}
+	return a, named(launched)
+}
+
+// Signature is [Campaign].Signature.
+func (b *Bench) Signature(p *posture.Posture) map[string]string { return b.host.signature(p) }
+
+func (b *Bench) passed(r *request.Request) (files []checkpoint.PassedFile) {
+	for i := range min(r.Ext.PassFDs, len(b.files)) {
+		files = append(files, checkpoint.PassedFile{Number: 3 + i, File: b.files[i]})
+	}
+	return files
 }
 
 // Launch is [Campaign.Launch].

@@ -3,6 +3,8 @@ package campaign
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +17,7 @@ import (
 	"github.com/holdshort/holdshort/fuzz/cover"
 	"github.com/holdshort/holdshort/fuzz/shrink"
 	"github.com/holdshort/holdshort/harness/request"
+	"github.com/holdshort/holdshort/probes/posture"
 	"golang.org/x/sys/unix"
 )
 
@@ -31,6 +34,11 @@ type Campaign struct {
 	MaxFindings int
 	// Launch runs a request, which is that of the assignment.
 	Launch func(ctx context.Context, a fuzz.Assignment, r *request.Request) *Verdict
+	// Oracles judge a share of the cases that the expectation found nothing in;
+	// [Info].Oracles names them.
+	Oracles []Oracle
+	// Signature puts a state into classes; nil counts none.
+	Signature func(*posture.Posture) map[string]string
 	// Dir is where the requests' files are.
 	Dir string
 	// Before are earlier results; what they have is not run again.
@@ -64,6 +72,8 @@ type Progress struct {
 	Begun                time.Time
 	Run, Findings, Flaky int // cases of this run
 	Unknown              int
+	Negative             int   // cases that had to be refused, and were judged
+	Signatures           int   // different states seen, also by earlier runs
 	Pairs, AllPairs      int64 // covered by cases that were judged, of those feasible
 	Triples, AllTriples  int64
 	Last                 *Incident // of the case that just ended, if it was not constrained
@@ -183,7 +193,24 @@ func (c *Campaign) launch(ctx context.Context, a fuzz.Assignment, index uint64) 
 // one runs a case, again if something is found.
 func (c *Campaign) one(ctx context.Context, t task) {
 	index, a := t.index, t.a
-	judged, in := c.judge(ctx, a, index)
+	v, judged, in := c.judge(ctx, a, index)
+	all := []*Incident{}
+	if in != nil {
+		all = append(all, in)
+	}
+	checked := map[string]Bits{}
+	if v != nil && v.Clean() {
+		for i := range c.Oracles {
+			o := &c.Oracles[i]
+			in, ok := c.relate(ctx, o, a, index, v)
+			if ok {
+				checked[o.Name] = 1 << (index % blockSize)
+			}
+			if in != nil {
+				all = append(all, in)
+			}
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	b := c.open[index/blockSize]
@@ -194,9 +221,14 @@ func (c *Campaign) one(ctx context.Context, t task) {
 	} else {
 		b.Others |= bit
 	}
+	b.Block = b.or(Block{First: b.First, Checked: checked})
+	c.sign(index, v)
 	c.prog.Run++
-	if in != nil {
+	for _, in = range all {
 		c.write(&Line{Incident: in})
+		if in.timeline != nil {
+			c.write(&Line{Timeline: &Timeline{Index: index, Oracle: in.Oracle, Key: in.Key, Events: in.timeline}})
+		}
 		switch in.Class {
 		case Finding:
 			c.prog.Findings++
@@ -227,24 +259,86 @@ func (c *Campaign) measure() {
 	c.prog.Triples, c.prog.AllTriples = c.meter.Covered(3)
 }
 
-// judge launches a case, and deflakes what it finds.
-func (c *Campaign) judge(ctx context.Context, a fuzz.Assignment, index uint64) (judged bool, in *Incident) {
+// sign notes the state that a clean case was seen in, if it is the first with it.
+func (c *Campaign) sign(index uint64, v *Verdict) {
+	if c.Signature == nil || v == nil || v.Seen == nil || !v.Judged {
+		return
+	}
+	state := c.Signature(v.Seen)
+	s := &Signature{ID: hash(state), Index: index, State: state}
+	if was := c.outcome.signatures[s.ID]; was == nil || index < was.Index {
+		c.write(&Line{Signature: s})
+	}
+	c.prog.Signatures = len(c.outcome.signatures)
+}
+
+// chosen says whether an oracle judges a case.
+func (c *Campaign) chosen(o *Oracle, index uint64) (seed uint64, yes bool) {
+	name := sha256.Sum256([]byte(o.Name))
+	seed = cover.Key(c.Seed, index, binary.LittleEndian.Uint64(name[:]))
+	return seed, seed%uint64(max(o.Share, 1)) == 0
+}
+
+// relate asks an oracle beside the expectation, again if it finds something.
+func (c *Campaign) relate(ctx context.Context, o *Oracle, a fuzz.Assignment, index uint64, base *Verdict) (in *Incident, ok bool) {
+	seed, yes := c.chosen(o, index)
+	if !yes {
+		return nil, false
+	}
+	run, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Minute)
+	defer cancel()
+	r := c.Model.Build(a, c.Seed, index)
+	in, _, ok = c.deflake(index, a, func() *Verdict {
+		keys, ok := o.Check(run, r, seed, base)
+		base = nil
+		v := &Verdict{Judged: ok, Keys: keys}
+		if !ok {
+			v.Keys = []string{"unknown"}
+		}
+		return v
+	})
+	if in != nil {
+		if in.Class == Unknown {
+			return nil, false // there was nothing to try, or evidence is missing
+		}
+		in.Oracle = o.Name
+		for i, k := range in.Also {
+			in.Also[i] = o.Name + ": " + k
+		}
+		in.Key = o.Name + ": " + in.Key
+	}
+	return in, ok
+}
+
+// judge launches a case, and deflakes what it finds. v is a clean launch of it, if
+// nothing was found.
+func (c *Campaign) judge(ctx context.Context, a fuzz.Assignment, index uint64) (v *Verdict, judged bool, in *Incident) {
+	in, v, judged = c.deflake(index, a, func() *Verdict { return c.launch(ctx, a, index) })
+	return v, judged, in
+}
+
+// deflake tries something up to five times, unless it is clean at once.
+func (c *Campaign) deflake(index uint64, a fuzz.Assignment, try func() *Verdict) (in *Incident, last *Verdict, judged bool) {
 	seen := map[string]int{}
+	var moments []Moment
 	var order []string
 	clean, unseen, runs := 0, 0, 0
 	for runs < runsMax {
 		runs++
-		v := c.launch(ctx, a, index)
+		v := try()
 		switch {
 		case v.Clean():
 			if runs == 1 {
-				return true, nil
+				return nil, v, true
 			}
 			clean++
 		case !v.Judged:
 			unseen++
 		default:
 			judged = true
+		}
+		if len(v.Keys) > 0 && v.Moments != nil {
+			moments = v.Moments
 		}
 		for _, k := range v.Keys {
 			if seen[k]++; seen[k] == 1 {
@@ -257,7 +351,7 @@ func (c *Campaign) judge(ctx context.Context, a fuzz.Assignment, index uint64) (
 	}
 	// What was seen most often; of equals, what comes first in the order of checks.
 	slices.SortStableFunc(order, func(a, b string) int { return cmp.Compare(seen[b], seen[a]) })
-	in = &Incident{Index: index, Class: Flaky, Key: order[0], Hits: seen[order[0]], Runs: runs, Values: c.Model.Words(a)}
+	in = &Incident{Index: index, Class: Flaky, Key: order[0], Hits: seen[order[0]], Runs: runs, Values: c.Model.Words(a), timeline: moments}
 	if len(order) > 1 {
 		in.Also = order[1:]
 	}
@@ -265,11 +359,11 @@ func (c *Campaign) judge(ctx context.Context, a fuzz.Assignment, index uint64) (
 	case unseen == runs:
 		in.Class = Unknown
 	case unseen > 0 && clean+unseen == runs:
-		return true, nil // evidence was lost, and then it was not
+		return nil, nil, true // evidence was lost, and then it was not
 	case in.Hits >= enough:
 		in.Class = Finding
 	}
-	return judged || clean > 0, in
+	return in, nil, judged || clean > 0
 }
 
 func most(order []string, seen map[string]int) (n int) {
@@ -327,7 +421,7 @@ func (c *Campaign) Small(ctx context.Context, a fuzz.Assignment, in *Incident) *
 			if ctx.Err() != nil {
 				return false
 			}
-			return slices.Contains(c.launch(ctx, r, in.Index).Keys, in.Key)
+			return slices.Contains(c.again(ctx, r, in), in.Key)
 		},
 	}
 	res := p.Run()
@@ -335,9 +429,26 @@ func (c *Campaign) Small(ctx context.Context, a fuzz.Assignment, in *Incident) *
 		return nil
 	}
 	return &Minimal{
-		Index: in.Index, Key: in.Key, Values: c.Model.Words(res.Row), Executions: res.Executions,
+		Index: in.Index, Oracle: in.Oracle, Negative: in.Negative, Key: in.Key, Values: c.Model.Words(res.Row), Executions: res.Executions,
 		Request: c.Model.Build(res.Row, c.Seed, in.Index), Dir: c.Dir,
 	}
+}
+
+// again tries a smaller case in the way that an incident was found.
+func (c *Campaign) again(ctx context.Context, a fuzz.Assignment, in *Incident) (keys []string) {
+	if in.Oracle == "" {
+		return c.launch(ctx, a, in.Index).Keys
+	}
+	for i := range c.Oracles {
+		if o := &c.Oracles[i]; o.Name == in.Oracle {
+			seed, _ := c.chosen(o, in.Index)
+			list, _ := o.Check(context.WithoutCancel(ctx), c.Model.Build(a, c.Seed, in.Index), seed, nil)
+			for _, k := range list {
+				keys = append(keys, o.Name+": "+k)
+			}
+		}
+	}
+	return keys
 }
 
 // write keeps a line and puts it out. That the file is full or gone ends the

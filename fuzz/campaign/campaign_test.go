@@ -227,7 +227,7 @@ func drawLine(t *rapid.T) *Line {
 	case 3:
 		l.Minimal = &Minimal{Index: index, Key: key, Values: values, Executions: rapid.IntRange(1, 5).Draw(t, "executions")}
 	case 4:
-		l.Signature = &Signature{ID: key, Index: index, Values: values}
+		l.Signature = &Signature{ID: key, Index: index, State: values}
 	case 5:
 		l.Timeline = &Timeline{Index: index, Key: key, Events: []Moment{{What: "exec", NS: int64(rapid.IntRange(1, 5).Draw(t, "ns"))}}}
 	case 6:

@@ -122,6 +122,8 @@ type Incident struct {
 	Runs int      `json:"runs"`
 	// Values are the parameters that are on.
 	Values map[string]string `json:"values"`
+
+	timeline []Moment // of one launch in which it was seen; a line of its own
 }
 
 // Minimal is a finding made small: a replay file has one of it.
@@ -140,10 +142,9 @@ type Minimal struct {
 // Signature is a state in which a workload was seen at its first instruction,
 // in classes instead of numbers, and the first case that showed it.
 type Signature struct {
-	ID     string            `json:"id"` // hash of State
-	Index  uint64            `json:"index"`
-	Values map[string]string `json:"values"` // of that case
-	State  map[string]string `json:"state"`
+	ID    string            `json:"id"` // hash of State
+	Index uint64            `json:"index"`
+	State map[string]string `json:"state"`
 }
 
 // Timeline is when what happened in one launch of an incident's case. It is

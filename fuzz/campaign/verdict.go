@@ -1,12 +1,14 @@
 package campaign
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"syscall"
 
 	"github.com/holdshort/holdshort/checkpoint"
 	"github.com/holdshort/holdshort/harness"
+	"github.com/holdshort/holdshort/probes/posture"
 	"golang.org/x/sys/unix"
 )
 
@@ -16,6 +18,11 @@ type Verdict struct {
 	Judged bool // it was seen and compared, or refused where it must not be
 	Keys   []string
 	Err    error // the launch could not even be tried
+	// Seen is what was seen at the first instruction, or when execve
+	// returned; nil without either.
+	Seen *posture.Posture
+	// Moments are when what happened.
+	Moments []Moment
 }
 
 // Clean reports that all that was asked for was seen to hold.
@@ -27,6 +34,12 @@ func Of(c *harness.Case, err error) *Verdict {
 		return &Verdict{Keys: []string{"error: " + errno(err)}, Err: err}
 	}
 	v := &Verdict{Judged: true}
+	for _, at := range []harness.At{harness.AtReturn, harness.AtFirst} {
+		if s := c.Seen(at); s != nil && s.Void == "" {
+			v.Seen = s.Posture
+		}
+	}
+	v.Moments = moments(c)
 	var refused *checkpoint.Error
 	switch {
 	case c.Launch.Err != nil && errors.As(c.Launch.Err, &refused):
@@ -54,4 +67,27 @@ func errno(err error) string {
 		return unix.ErrnoName(e)
 	}
 	return "no system call's"
+}
+
+// moments is the timeline of a launch. What the launcher tells of it is how long
+// each phase took, and what the kernel tells is counted from the end of the wait.
+func moments(c *harness.Case) []Moment {
+	p := c.Launch.Phases
+	at := p.Spawn
+	out := []Moment{{"begun", 0, "launcher"}, {"parked", at.Nanoseconds(), "launcher"}}
+	at += p.Parked
+	proceed := at.Nanoseconds()
+	out = append(out, Moment{"proceeding", proceed, "launcher"})
+	for _, s := range c.Snapshots() {
+		out = append(out, Moment{string(s.At), proceed + s.NSSinceProceed, "kernel"})
+	}
+	if p.Run > 0 {
+		at += p.Exec
+		if p.Exec > 0 {
+			out = append(out, Moment{"running", at.Nanoseconds(), "launcher"})
+		}
+		out = append(out, Moment{"ended", (at + p.Run).Nanoseconds(), "launcher"})
+	}
+	slices.SortStableFunc(out, func(a, b Moment) int { return cmp.Compare(a.NS, b.NS) })
+	return out
 }
