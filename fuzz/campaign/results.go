@@ -145,6 +145,8 @@ type Signature struct {
 	ID    string            `json:"id"` // hash of State
 	Index uint64            `json:"index"`
 	State map[string]string `json:"state"`
+	// Values of that case may be left out: the model tells them.
+	Values map[string]string `json:"values,omitempty"`
 }
 
 // Timeline is when what happened in one launch of an incident's case. It is
