@@ -174,7 +174,7 @@ type launch struct {
 // page, which is the only one of the arena that the child is given if its
 // operations fit in there too.
 type home struct {
-	launch launch
-	_      [NumRegs]int32
-	_      [1024]byte
+	_ launch
+	_ [NumRegs]int32
+	_ [1024]byte
 }
