@@ -83,6 +83,7 @@ func (w *Workload) spawned(ev *agent.Event, fd int) {
 // follow takes in what the child did once it is known who that is.
 func (w *Workload) follow(k agent.EventKind) {
 	if k == agent.Parked {
+		w.stampParked()
 		select {
 		case w.parked <- struct{}{}:
 		default:
@@ -99,6 +100,7 @@ func (w *Workload) follow(k agent.EventKind) {
 // exited turns the end of the child into a result.
 func (w *Workload) exited(ev *agent.Event) Result {
 	out := w.launched.Outcome()
+	w.stampEnd()
 	w.pid = int(ev.PID)
 	r := Result{HostPID: w.pid, During: w.state, Rusage: out.Rusage, Ran: ev.Flags&agent.Execed != 0, Err: w.cause}
 	switch {

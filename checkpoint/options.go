@@ -52,6 +52,9 @@ type Options struct {
 	// place below the new root, but its root is still the caller's. An error
 	// ends the workload.
 	BeforeRoot func(w *Workload) error
+	// Times notes when each step of the launch was done, for [Workload.Times].
+	// It costs a read of the processor's counter for each operation.
+	Times bool
 	// Relay is drained before the end of the workload is told, so that
 	// whoever learns of it has all of its output.
 	Relay *Relay

@@ -87,6 +87,7 @@ type Workload struct {
 	leaving  bool // parked, for somebody else to take over
 	pending  []syscall.Signal
 	log      eventLog
+	stamps   stamps
 	clock    *time.Timer // of the phase
 	phase    int         // number of the last clock
 	timeout  *TimeoutError
@@ -152,6 +153,7 @@ func (w *Workload) launch(list steps, execEvent bool) error {
 	}
 	spec := &agent.Spec{
 		CloneFlags: p.cloneFlags, CgroupFD: p.cgroupFD, FDs: fds, AgentOps: p.agent.steps, Ops: list, Cleanup: p.cleanup(),
+		Times:     p.opts.Times,
 		ExecEvent: execEvent && !parks, ExecPipe: parks && !ours, NoSpawned: !execEvent, Hold: parks, Orphan: p.opts.orphan(),
 	}
 	w.mu.Lock() // the first event must find launched
@@ -251,6 +253,7 @@ func (w *Workload) hostSteps(ctx context.Context, steps []hostStep) error {
 			err = w.alive()
 		}
 		if err == nil {
+			w.stampHost(&s)
 			continue
 		}
 		var e *Error
@@ -343,7 +346,7 @@ func (w *Workload) send(list steps) error {
 	if w.state.ended() {
 		return w.result.failure()
 	}
-	w.current = list
+	w.current, w.stamps.done = list, false
 	w.unborn += clones(list)
 	if err := w.launched.Continue(list); err != nil {
 		return fail(StageAgent, "", err)

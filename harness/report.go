@@ -69,10 +69,12 @@ type Report struct {
 	Unexpressed []string `json:"unexpressed,omitempty"`
 	// Inherited names what another engine's workload has from the engine's
 	// caller and what a fresh process has not, though nobody asked for either.
-	Inherited []string         `json:"inherited,omitempty"`
-	Findings  int              `json:"findings"`
-	Lost      uint64           `json:"lost"`
-	Config    *request.Request `json:"config"`
+	Inherited []string `json:"inherited,omitempty"`
+	// Timeline is when what happened in the launch, if that was asked for.
+	Timeline []Moment         `json:"timeline,omitempty"`
+	Findings int              `json:"findings"`
+	Lost     uint64           `json:"lost"`
+	Config   *request.Request `json:"config"`
 }
 
 // SnapshotReport is a [Snapshot] in a report. An ip_is_entry of null means that

@@ -155,10 +155,16 @@ type Case struct {
 	*Result
 	Meta   Meta
 	Launch checkpoint.Result
+	// Timeline is when what happened, if the launch's Options.Times asked for it.
+	Timeline []Moment
 }
 
 // Report writes the case down.
-func (c *Case) Report() *Report { return NewReport(c.Result, c.Meta) }
+func (c *Case) Report() *Report {
+	r := NewReport(c.Result, c.Meta)
+	r.Timeline = c.Timeline
+	return r
+}
 
 // Run launches req, waits until it has ended, and judges it. A request that the
 // kernel or the checkpoint refuses is a case too, with the verdict unknown; the
@@ -287,7 +293,11 @@ func (l *launch) run(ctx context.Context) (*Case, error) {
 	l.ended(&res)
 	l.unstop(&res)
 	if res.State == checkpoint.Failed {
-		return l.refused(res.Err)
+		c, err := l.refused(res.Err)
+		if c != nil {
+			c.Timeline = timeline(w.Times(), l.begun, nil)
+		}
+		return c, err
 	}
 	return l.judge(w, res)
 }
@@ -404,7 +414,7 @@ func (l *launch) judge(w *checkpoint.Workload, res checkpoint.Result) (*Case, er
 	if !res.Ran && result.Verdict == Unknown {
 		result.Reasons = append([]string{"the workload was " + res.String()}, result.Reasons...)
 	}
-	return &Case{Result: result, Meta: l.meta, Launch: res}, nil
+	return &Case{Result: result, Meta: l.meta, Launch: res, Timeline: timeline(w.Times(), l.begun, snaps)}, nil
 }
 
 // record takes what the kernel said about the workload.

@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/holdshort/holdshort/fuzz"
@@ -75,6 +76,10 @@ func coverage(o *campaign.Outcome) *Coverage {
 		c.Why = err.Error()
 		return c
 	}
+	if i, ok := sameCases(o, md, seq); !ok {
+		c.Why = fmt.Sprintf("the results' case %d is another than this version computes", i)
+		return c
+	}
 	c.Parameters = len(md.Parameters())
 	m := &meter{md: md, space: md.Space(), meter: cover.NewMeter(md.Space()), c: c}
 	m.begin()
@@ -94,6 +99,28 @@ func coverage(o *campaign.Outcome) *Coverage {
 	c.Triples, c.AllTriples = m.meter.Covered(3)
 	m.heat()
 	return c
+}
+
+// sameCases compares the cases of which the results have the values with what is
+// computed of them here, which must be the same for the rest to be believed.
+func sameCases(o *campaign.Outcome, md *fuzz.Model, seq *fuzz.Sequence) (index uint64, ok bool) {
+	same := func(i uint64, values map[string]string) bool {
+		index = i
+		return maps.Equal(md.Words(seq.At(i)), values)
+	}
+	for _, class := range []campaign.Class{campaign.Finding, campaign.Flaky, campaign.Unknown} {
+		for _, i := range o.Incidents(class) {
+			if i.Negative == "" && i.Values != nil && !same(i.Index, i.Values) {
+				return index, false
+			}
+		}
+	}
+	for _, s := range o.Signatures() {
+		if s.Values != nil && !same(s.Index, s.Values) {
+			return index, false
+		}
+	}
+	return 0, true
 }
 
 // meter counts.

@@ -139,9 +139,6 @@ func newTimeTable(t *Timeline) *timeTable {
 		if r.Width = place(e.NS) - r.X; r.Width < 6 {
 			r.X, r.Width = max(0, min(r.X, 994)), 6
 		}
-		if e.By != "kernel" {
-			r.By = "launcher"
-		}
 		before = e.NS
 		out.Rows = append(out.Rows, r)
 	}

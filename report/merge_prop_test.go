@@ -168,7 +168,7 @@ func described(t testing.TB) (*fuzz.Description, *fuzz.Model) {
 func results(t testing.TB, shard, shards int) []byte {
 	t.Helper()
 	d, md := described(t)
-	info := campaign.Info{Model: d.Hash, Seed: 5, Strength: 2, Kernel: "6.1", Engine: "native"}
+	info := campaign.Info{Model: d.Hash, Seed: 5, Strength: 1, Kernel: "6.1", Engine: "native"}
 	seq, err := md.Sequence(info.Seed, info.Strength)
 	if err != nil {
 		t.Fatal(err)
@@ -237,5 +237,21 @@ func TestShardsComeToTheWhole(t *testing.T) {
 	c := whole.Campaigns[0].Coverage
 	if whole.Findings == 0 || whole.Judged != 70*64 || c.Pairs != c.AllPairs || c.Pairs == 0 || c.Triples == 0 || c.States < 2 || len(c.Holes) != 0 {
 		t.Errorf("%s; %s; holes %v", whole.Summary(), c, c.Holes)
+	}
+}
+
+// TestCoverageOfOtherCases: what another version computed is in no coverage.
+func TestCoverageOfOtherCases(t *testing.T) {
+	s := &Set{}
+	if err := s.Read("a", bytes.NewReader(results(t, 0, 1))); err != nil {
+		t.Fatal(err)
+	}
+	id := s.Document().Campaigns[0].ID
+	other := &campaign.Line{Campaign: id, Incident: &campaign.Incident{Index: 1, Class: campaign.Flaky, Key: "x", Values: map[string]string{"parameter 0": "never"}, Oracle: "z"}}
+	if err := s.Read("b", lines(t, other)); err != nil {
+		t.Fatal(err)
+	}
+	if c := s.Document().Campaigns[0].Coverage; c.Why == "" || c.Pairs != 0 {
+		t.Errorf("%s", c)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/holdshort/holdshort/fuzz"
@@ -68,7 +70,7 @@ func TestPageOfARealCampaign(t *testing.T) {
 	var out bytes.Buffer
 	c := &campaign.Campaign{
 		Info:  campaign.Info{Model: b.Model.Hash(), Seed: 11, Strength: 2, Kernel: b.Kernel, Engine: "native"},
-		Model: b.Model, N: 64, Parallel: 4, MaxFindings: 12, Launch: b.Launch, Dir: b.Dir, Out: &out,
+		Model: b.Model, N: 64, Parallel: 4, MaxFindings: 12, Launch: b.Launch, Trace: b.Trace, Dir: b.Dir, Out: &out,
 	}
 	if _, err = c.Run(t.Context()); err == nil {
 		err = c.Shrink(t.Context())
@@ -83,6 +85,11 @@ func TestPageOfARealCampaign(t *testing.T) {
 	d := s.Document()
 	if len(d.Problems) > 0 || d.Verdict != Found || d.Findings == 0 || d.Campaigns[0].Coverage.Pairs == 0 {
 		t.Errorf("%s: %s; problems %v", d.Verdict, d.Summary(), d.Problems)
+	}
+	for _, want := range []string{"clone", "exec", "first", "exit"} {
+		if len(d.Timelines) == 0 || !slices.ContainsFunc(d.Timelines[0].Events, func(m campaign.Moment) bool { return strings.HasPrefix(m.What, want) }) {
+			t.Errorf("no %s in the timelines %+v", want, d.Timelines)
+		}
 	}
 	dir := os.Getenv("HOLDSHORT_REPORT_DIR")
 	if dir == "" {

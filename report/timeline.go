@@ -37,8 +37,13 @@ func timelines(c *Campaign, o *campaign.Outcome) []*Timeline {
 // launcher's own times it is what the kernel saw.
 func caseTimeline(r *harness.Report) []*Timeline {
 	t := &Timeline{Index: r.Index, Name: strings.Join(r.Workload.Argv, " ")}
-	for _, s := range r.Snapshots {
-		t.Events = append(t.Events, campaign.Moment{What: string(s.At), NS: s.NSSinceProceed, By: "kernel"})
+	for _, m := range r.Timeline {
+		t.Events = append(t.Events, campaign.Moment(m))
+	}
+	if len(t.Events) == 0 {
+		for _, s := range r.Snapshots {
+			t.Events = append(t.Events, campaign.Moment{What: string(s.At), NS: s.NSSinceProceed, By: "kernel"})
+		}
 	}
 	if len(t.Events) == 0 {
 		return nil

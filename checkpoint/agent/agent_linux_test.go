@@ -13,8 +13,8 @@ func TestLayout(t *testing.T) {
 		"request": {unsafe.Sizeof(request{}), 24},
 		"event":   {unsafe.Sizeof(Event{}), 32},
 		"op":      {unsafe.Sizeof(op{}), 72},
-		"launch":  {unsafe.Sizeof(launch{}), 392},
-		"home":    {unsafe.Sizeof(home{}), 1928},
+		"launch":  {unsafe.Sizeof(launch{}), 424},
+		"home":    {unsafe.Sizeof(home{}), 1960},
 	} {
 		if c[0] != c[1] {
 			t.Errorf("size of %s = %d; want %d as in c/abi.h", name, c[0], c[1])

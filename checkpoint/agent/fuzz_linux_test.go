@@ -117,7 +117,7 @@ func (a *Agent) damaged(t *testing.T, r *reader, later bool) {
 			case unsafe.Offsetof(l.mem.cloneFlags):
 				v &= unix.CLONE_NEWUTS // other namespaces are allowed too, but slow
 			case unsafe.Offsetof(l.mem.orphan), unsafe.Offsetof(l.mem.flags):
-				v &= flagExecEvent | flagNoSpawned // a held child needs its host
+				v &= flagExecEvent | flagNoSpawned | flagTimes // a held child needs its host
 			}
 			words[i] = v
 		}

@@ -23,6 +23,7 @@ type Spec struct {
 	ExecEvent  bool   // report Running
 	Hold       bool   // keep the zombie until Release
 	ExecPipe   bool   // report ExecPipe before a batch that ends in execve
+	Times      bool   // note when each operation was done; see Launch.Ticks
 	NoSpawned  bool   // no Spawned event; without a pidfd the host cannot kill it if the agent dies
 	Orphan     uint32 // ms between SIGTERM and SIGKILL if the host dies, or Linger
 }
@@ -99,6 +100,9 @@ func (a *Agent) Launch(spec *Spec, onEvent func(*Event, int)) (*Launch, error) {
 	}
 	if spec.Hold {
 		l.mem.flags |= flagHold
+	}
+	if spec.Times {
+		l.mem.flags |= flagTimes
 	}
 	l.mem.ops = uint64(at)
 	at = a.arena.write(at, spec.Ops, seen)

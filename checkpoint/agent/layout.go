@@ -4,7 +4,7 @@ package agent
 // compiled; TestLayout asserts the offsets here.
 
 const (
-	abiVersion = 4
+	abiVersion = 5
 	arenaBase  = 0x10000000 // in the agent
 	homeBase   = 0x00210000 // in a child: the page of the arena with its home
 	batchBase  = 0x00240000 // in a child: the pages of the arena with a batch that is elsewhere
@@ -127,6 +127,7 @@ const (
 	flagNoSpawned = 4
 	flagStay      = 8
 	flagExecPipe  = 16
+	flagTimes     = 32
 
 	goAbort = 0x80000000
 	noReg   = 0xffffffff
@@ -134,6 +135,9 @@ const (
 
 // Linger as an orphan grace lets a workload finish when the host dies.
 const Linger = 0xffffffff
+
+// clock is one moment by the processor's counter and by CLOCK_MONOTONIC.
+type clock struct{ ticks, ns uint64 }
 
 type launch struct {
 	version     uint32
@@ -163,6 +167,7 @@ type launch struct {
 	initReady   uint32
 	opsLen      uint32
 	rusage      [18]int64
+	clock       [2]clock
 	_           [5]uint32     // the agent's, for the child
 	fds         [MaxFDs]int32 // their numbers in the child
 	_           int32

@@ -82,7 +82,7 @@ func (c *fuzzCmd) Run(ctx context.Context, s *streams) error {
 	debug.SetGCPercent(400)
 	run := &campaign.Campaign{
 		Info:  campaign.Info{Model: b.Model.Hash(), Seed: c.Seed, Strength: c.Strength, Kernel: b.Kernel, Engine: "native", Freeze: c.Freeze},
-		Model: b.Model, N: c.N, Shard: shard.index, Shards: shard.of, Parallel: c.Parallel, MaxFindings: c.Max, Launch: b.Launch, Dir: b.Dir,
+		Model: b.Model, N: c.N, Shard: shard.index, Shards: shard.of, Parallel: c.Parallel, MaxFindings: c.Max, Launch: b.Launch, Trace: b.Trace, Dir: b.Dir,
 	}
 	if run.N == 0 && c.For == 0 {
 		run.N = 1000

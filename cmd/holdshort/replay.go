@@ -230,7 +230,7 @@ func (c *shrinkCmd) Run(ctx context.Context, s *streams) error {
 			code = harness.ExitUnsupported
 			continue
 		}
-		run := &campaign.Campaign{Info: o.Info, Model: b.Model, Before: before, Out: f, Launch: b.Launch, Dir: b.Dir}
+		run := &campaign.Campaign{Info: o.Info, Model: b.Model, Before: before, Out: f, Launch: b.Launch, Trace: b.Trace, Dir: b.Dir}
 		if run.Oracles, _, err = b.Oracles(o.Info.Oracles); err != nil {
 			return err
 		}

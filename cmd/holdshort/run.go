@@ -162,7 +162,7 @@ func (c *runCmd) load() (*request.Request, error) {
 
 // options connects the workload to our own descriptors.
 func (c *runCmd) options(req *request.Request) (*checkpoint.Options, func(), error) {
-	o := &checkpoint.Options{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+	o := &checkpoint.Options{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Times: c.Report != "" || c.JSON}
 	if c.JSON {
 		o.Stdout = os.Stderr
 	}

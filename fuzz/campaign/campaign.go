@@ -39,6 +39,9 @@ type Campaign struct {
 	Oracles []Oracle
 	// Signature puts a state into classes; nil counts none.
 	Signature func(*posture.Posture) map[string]string
+	// Trace launches a finding that was made small once more, and says when what
+	// happened; nil is never.
+	Trace func(ctx context.Context, a fuzz.Assignment, r *request.Request) []Moment
 	// Dir is where the requests' files are.
 	Dir string
 	// Before are earlier results; what they have is not run again.
@@ -400,6 +403,7 @@ func (c *Campaign) Shrink(ctx context.Context) error {
 			continue // interrupted
 		}
 		c.write(&Line{Minimal: m})
+		c.trace(ctx, m)
 		c.prog.Last, c.prog.LastMinimal = nil, m
 		if c.Tell != nil {
 			c.Tell(&c.prog)

@@ -160,9 +160,9 @@ type Timeline struct {
 
 // Moment is one point of a [Timeline].
 type Moment struct {
-	What string `json:"what"` // "spawned", "parked", …, "exec", "return", "first", "exit"
-	NS   int64  `json:"ns"`   // since the launch began
-	By   string `json:"by"`   // "launcher" or "kernel"
+	What string `json:"what"` // as of a [harness.Moment]
+	NS   int64  `json:"ns"`   // since the moment before the clone
+	By   string `json:"by"`   // "host", "agent", "child" or "kernel"
 }
 
 // Line is one line of a result file; all but Campaign and one other are empty.

@@ -14,7 +14,7 @@ typedef int s32;
 typedef unsigned long long u64;
 typedef long long s64;
 
-#define ABI_VERSION 4
+#define ABI_VERSION 5
 /*
  * The agent has everything in the first gigabyte, above the program at
  * 0x200000, and children get none of it but the program. What a child has of
@@ -103,11 +103,15 @@ enum { ST_NEW = 0, ST_BUSY, ST_PARKED, ST_EXECING, ST_FAILED, ST_AGENT_FAILED };
 #define LF_EXEC_EVENT 1u /* report the moment of execve */
 #define LF_HOLD 2u       /* do not reap before the host releases */
 #define LF_STAY 8u       /* looked at when the child parks: it outlives the agent then */
+#define LF_TIMES 32u     /* args[5] of each operation is overwritten with the ticks at which it was done */
 #define LF_NO_SPAWNED 4u /* no EV_SPAWNED: the host does not need a pidfd */
 #define LF_EXEC_PIPE 16u /* the child sends EV_EXEC_PIPE before a batch that ends in execve */
 
 #define GO_ABORT 0x80000000u
 #define ORPHAN_LINGER 0xffffffffu
+
+/* The processor's counter, and CLOCK_MONOTONIC in nanoseconds. */
+struct moment { u64 ticks, ns; };
 
 struct launch {
 	/* written by the host before REQ_SPAWN */
@@ -141,6 +145,8 @@ struct launch {
 	u32 init_ready;   /* futex: 1 once it is locked up, or init_err says why not */
 	u32 ops_len;      /* by the host, with ops */
 	struct { s64 v[18]; } rusage;
+	/* LF_TIMES, by the agent: before the clone and at the end */
+	struct moment clock[2];
 	/* what the agent tells the child of itself */
 	u64 serial;
 	u32 slot;
@@ -166,6 +172,6 @@ struct home {
 _Static_assert(sizeof(struct request) == 24, "request");
 _Static_assert(sizeof(struct event) == 32, "event");
 _Static_assert(sizeof(struct op) == 72, "op");
-_Static_assert(sizeof(struct launch) == 392, "launch");
-_Static_assert(sizeof(struct home) == 1928, "home");
+_Static_assert(sizeof(struct launch) == 424, "launch");
+_Static_assert(sizeof(struct home) == 1960, "home");
 #endif

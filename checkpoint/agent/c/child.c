@@ -246,6 +246,8 @@ static s64 do_op(struct launch *l, struct self *me, struct op *o, const s32 *r, 
 static u32 answer(struct launch *l, struct op *o, s64 res, s32 *r)
 {
 	o->result = res;
+	if (l->flags & LF_TIMES)
+		o->args[5] = ticks();
 	store(&o->done, 1); /* and with it the result */
 	if (res < 0 && res > -4096) {
 		if (!(o->flags & OPF_ANYERR) && -res != o->accept)

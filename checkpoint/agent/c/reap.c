@@ -124,6 +124,8 @@ static s32 kill_init(struct launch *l)
 /* report_end is the last that is heard of a launch, unless it is held. */
 static void report_end(u32 slot, struct launch *l, s32 pid, s32 status, u32 code, u32 flags)
 {
+	if (l->flags & LF_TIMES)
+		read_clock(&l->clock[1]);
 	store(&l->ended, 1);
 	if (my->host_gone)
 		clean_up(l);

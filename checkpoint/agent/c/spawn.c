@@ -39,6 +39,8 @@ static s32 agent_ops(struct launch *l, u64 off, u32 n, const s32 *fds, u32 nfds,
 				opened[nopened++] = (s32)res;
 		}
 		o->result = res;
+		if (l->flags & LF_TIMES)
+			o->args[5] = ticks();
 		o->done = 1;
 		if (res < 0 && res > -4096) {
 			if (!(o->flags & OPF_ANYERR) && -res != o->accept)
@@ -143,6 +145,8 @@ void spawn(const struct request *q, const s32 *fds, u32 nfds)
 		ca.flags |= CLONE_INTO_CGROUP;
 		ca.cgroup = (u64)fds[creg - REG_FD0];
 	}
+	if (flags & LF_TIMES)
+		read_clock(&l->clock[0]);
 	s64 pid = clone_child(&ca, q->offset, page);
 	if (pipe[1] >= 0)
 		sys1(NR_close, pipe[1]);

@@ -46,6 +46,15 @@ int put_dec(char *to, u32 v);
 s32 open_pid(s32 pid, const char *file);
 int execed(s32 pid, int *zombie);
 
+/* read_clock reads both clocks as one moment. */
+static inline void read_clock(struct moment *m)
+{
+	struct timespec t = { 0, 0 };
+	sys2(NR_clock_gettime, 1 /* CLOCK_MONOTONIC */, &t);
+	m->ticks = ticks();
+	m->ns = (u64)t.sec * 1000000000 + (u64)t.nsec;
+}
+
 /* spawn.c */
 void spawn(const struct request *q, const s32 *fds, u32 nfds);
 
