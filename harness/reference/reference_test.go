@@ -41,6 +41,7 @@ var notConstraints = map[string]string{
 	"Options.Target":     "a pidfd instead of a pid in Config.Enter",
 	"Enter":              "what is taken from the target is judged as if it had been asked for; see harness/enter.go",
 	"Options.Relay":      "who copies its terminal",
+	"Options.Times":      "whether the time of each step is noted",
 
 	"Options.Timeouts.Spawn":  "how long the launch may take",
 	"Options.Timeouts.Parked": "how long it may be parked",
