@@ -193,6 +193,9 @@ func idMap(n uint32, why string, tail []byte, line func(int) posture.IDExtent) p
 	if why != "" {
 		return posture.Unreadable[[]posture.IDExtent](why)
 	}
+	if n > maxLongMap {
+		return posture.Unreadable[[]posture.IDExtent](fmt.Sprintf("the record has a map of %d lines, and a kernel's have at most %d", n, maxLongMap))
+	}
 	list := make([]posture.IDExtent, n)
 	for i := range list {
 		if n <= maxExtents {

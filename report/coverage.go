@@ -53,6 +53,17 @@ type Hole struct {
 	Cases int    `json:"cases"`
 }
 
+// maxValues bounds what is computed for a model that somebody else wrote: memory
+// is of its square. Our largest has about 300.
+const maxValues = 1000
+
+func values(md *fuzz.Model) (n int) {
+	for _, p := range md.Parameters() {
+		n += len(p.Values)
+	}
+	return n
+}
+
 // maxHoles is how many pairs are listed.
 const maxHoles = 25
 
@@ -67,6 +78,9 @@ func coverage(o *campaign.Outcome) *Coverage {
 	md, err := o.Model.Model()
 	if err == nil && md.Hash() != o.Info.Model {
 		err = fmt.Errorf("the model is not the campaign's")
+	}
+	if err == nil && values(md) > maxValues {
+		err = fmt.Errorf("the model has %d values, more than %d", values(md), maxValues)
 	}
 	var seq *fuzz.Sequence
 	if err == nil {
