@@ -98,7 +98,7 @@ func coverage(o *campaign.Outcome) *Coverage {
 	m := &meter{md: md, space: md.Space(), meter: cover.NewMeter(md.Space()), c: c}
 	m.begin()
 	small := o.Findings()
-	o.Judged(func(i uint64) {
+	o.Covering(func(i uint64) {
 		m.add(seq.At(i))
 		for m.states < len(sigs) && sigs[m.states].Index <= i {
 			m.states++

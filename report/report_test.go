@@ -232,3 +232,37 @@ func TestBrokenLines(t *testing.T) {
 		t.Errorf("%d judged, problems %v, files %v", d.Judged, d.Problems, d.Files)
 	}
 }
+
+// TestTimelines: for each finding the one that says most, in the order of time.
+func TestTimelines(t *testing.T) {
+	line := func(index uint64, key string, events ...campaign.Moment) *campaign.Line {
+		return &campaign.Line{Campaign: "x", Timeline: &campaign.Timeline{Index: index, Key: key, Events: events}}
+	}
+	s := &Set{}
+	late, early := campaign.Moment{What: "exec", NS: 9, By: "kernel"}, campaign.Moment{What: "clone", NS: 0, By: "agent"}
+	if err := s.Read("a", lines(t, line(1, "a", late), line(2, "a", late, early), line(3, "a", late), line(4, "b", early))); err != nil {
+		t.Fatal(err)
+	}
+	d := s.Document()
+	if len(d.Timelines) != 2 || d.Timelines[0].Index != 2 || d.Timelines[0].Events[0] != early || d.Timelines[1].Name != "b" {
+		t.Errorf("%+v", d.Timelines)
+	}
+}
+
+// TestRefusedCasesCoverNothing, although they were judged.
+func TestRefusedCasesCoverNothing(t *testing.T) {
+	of := func(negative campaign.Bits) *Campaign {
+		md, _ := described(t)
+		info := campaign.Info{Model: md.Hash, Seed: 5, Strength: 1}
+		s := &Set{}
+		if err := s.Read("a", lines(t, &campaign.Line{Campaign: info.ID(), Info: &info}, &campaign.Line{Campaign: info.ID(), Model: md},
+			&campaign.Line{Campaign: info.ID(), Block: &campaign.Block{Judged: 0xff, Negative: negative}})); err != nil {
+			t.Fatal(err)
+		}
+		return s.Document().Campaigns[0]
+	}
+	all, some, none := of(0), of(0xf0), of(0xff)
+	if all.Judged != 8 || some.Judged != 8 || some.Coverage.Negative != 4 || none.Coverage.Pairs != 0 || some.Coverage.Pairs >= all.Coverage.Pairs || some.Coverage.Pairs == 0 {
+		t.Errorf("%+v\n%+v\n%+v", all.Coverage, some.Coverage, none.Coverage)
+	}
+}

@@ -17,18 +17,22 @@ type Timeline struct {
 	Events   []campaign.Moment `json:"events"` // in order
 }
 
-// timelines are those of a campaign: one for each finding.
+// timelines are those of a campaign: for each finding the one that says most.
 func timelines(c *Campaign, o *campaign.Outcome) []*Timeline {
 	var out []*Timeline
-	seen := map[string]bool{}
+	of := map[string]*Timeline{}
 	for _, t := range o.Timelines() {
-		if seen[t.Oracle+t.Key] || len(t.Events) == 0 {
+		k := t.Oracle + "\x00" + t.Key
+		was := of[k]
+		if len(t.Events) == 0 || was != nil && len(was.Events) >= len(t.Events) {
 			continue
 		}
-		seen[t.Oracle+t.Key] = true
-		events := slices.Clone(t.Events)
-		slices.SortStableFunc(events, func(a, b campaign.Moment) int { return cmp.Compare(a.NS, b.NS) })
-		out = append(out, &Timeline{Campaign: c.ID, Index: t.Index, Name: t.Key, Events: events})
+		if was == nil {
+			was = &Timeline{Campaign: c.ID, Name: t.Key}
+			of[k], out = was, append(out, was)
+		}
+		was.Index, was.Events = t.Index, slices.Clone(t.Events)
+		slices.SortStableFunc(was.Events, func(a, b campaign.Moment) int { return cmp.Compare(a.NS, b.NS) })
 	}
 	return out
 }

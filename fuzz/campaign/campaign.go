@@ -109,7 +109,7 @@ func (c *Campaign) Run(ctx context.Context) (*Results, error) {
 		return c.results, c.err
 	}
 	c.meter = cover.NewMeter(c.Model.Space())
-	c.outcome.Judged(func(i uint64) { c.meter.Add(c.seq.At(i)) })
+	c.outcome.Covering(func(i uint64) { c.meter.Add(c.seq.At(i)) })
 	c.prog.Begun = time.Now()
 	c.measure()
 

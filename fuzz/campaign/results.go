@@ -350,9 +350,17 @@ func (o *Outcome) Done(index uint64) bool {
 }
 
 // Judged calls f for every case that was judged, in order.
-func (o *Outcome) Judged(f func(index uint64)) {
+func (o *Outcome) Judged(f func(index uint64)) { o.each(f, func(b Block) Bits { return b.Judged }) }
+
+// Covering is [Outcome.Judged] without those that had to be refused, which cover
+// no combination of values.
+func (o *Outcome) Covering(f func(index uint64)) {
+	o.each(f, func(b Block) Bits { return b.Judged &^ b.Negative })
+}
+
+func (o *Outcome) each(f func(index uint64), of func(Block) Bits) {
 	for _, first := range slices.Sorted(maps.Keys(o.blocks)) {
-		for b := uint64(o.blocks[first].Judged); b != 0; b &= b - 1 {
+		for b := uint64(of(o.blocks[first])); b != 0; b &= b - 1 {
 			f(first + uint64(bits.TrailingZeros64(b)))
 		}
 	}
