@@ -70,7 +70,7 @@ func TestPageOfARealCampaign(t *testing.T) {
 	var out bytes.Buffer
 	c := &campaign.Campaign{
 		Info:  campaign.Info{Model: b.Model.Hash(), Seed: 11, Strength: 2, Kernel: b.Kernel, Engine: "native"},
-		Model: b.Model, N: 64, Parallel: 4, MaxFindings: 12, Launch: b.Launch, Trace: b.Trace, Dir: b.Dir, Out: &out,
+		Model: b.Model, N: 64, Parallel: 4, MaxFindings: 12, Launch: b.Launch, Trace: b.Trace, Dir: b.Dir, Out: &out, Signature: b.Signature,
 	}
 	if _, err = c.Run(t.Context()); err == nil {
 		err = c.Shrink(t.Context())
