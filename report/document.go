@@ -69,6 +69,7 @@ type Document struct {
 	Unjudged  []*Tally         `json:"unjudged"` // why cases were not judged
 	Engines   *Grid            `json:"engines,omitempty"`
 	Specs     *Grid            `json:"specs,omitempty"`
+	Features  *Grid            `json:"features,omitempty"` // of kernels
 	Matrices  []*matrix.Report `json:"matrices,omitempty"`
 	Cases     []*Case          `json:"cases,omitempty"`
 	Timelines []*Timeline      `json:"timelines,omitempty"`
@@ -148,7 +149,7 @@ func (s *Set) Document() *Document {
 		}
 	}
 	d.Verdict = code.verdict()
-	d.Engines, d.Specs = engines(d), specs(d.Matrices)
+	d.Engines, d.Specs, d.Features = engines(d), specs(d.Matrices), features(d.Matrices)
 	return d
 }
 

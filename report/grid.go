@@ -28,6 +28,7 @@ type Cell struct {
 	Flaky     int      `json:"flaky,omitempty"`
 	NotJudged int      `json:"not_judged,omitempty"` // or skipped
 	What      []string `json:"what,omitempty"`       // of the bad ones
+	Text      string   `json:"text,omitempty"`       // instead of the numbers
 }
 
 func (g *Grid) column(name string) int {
@@ -101,11 +102,56 @@ func engines(d *Document) *Grid {
 			x.NotJudged++
 		}
 	}
+	for _, m := range d.Matrices {
+		for _, row := range m.Rows {
+			f := row.Fuzz
+			if f == nil {
+				continue
+			}
+			x := g.cell(kernelName(row.Release), "native, in the matrix")
+			x.Text = fmt.Sprintf("%d judged, %s, %d flaky, %d not judged", f.Judged, count(len(f.Findings), "finding"), len(f.Flaky), f.Unjudged)
+			x.Bad, x.Flaky, x.NotJudged, x.What = x.Bad+len(f.Findings), x.Flaky+len(f.Flaky), x.NotJudged+f.Unjudged, append(x.What, f.Findings...)
+			if f.Judged > 0 {
+				x.Good = max(x.Good, 1)
+			}
+		}
+	}
 	if len(g.Rows) == 0 {
 		return nil
 	}
 	g.settle()
 	return g
+}
+
+// features is what each kernel can do, of all matrices.
+func features(list []*matrix.Report) *Grid {
+	g := &Grid{}
+	for n, m := range list {
+		for _, row := range m.Rows {
+			for _, f := range row.Features {
+				c := g.cell(f.Name, column(list, n, row))
+				c.Verdict, c.Text = Unsupported, "no"
+				if f.OK {
+					c.Verdict, c.Text = Clean, "yes"
+				}
+				if f.Detail != "" {
+					c.Text += ": " + f.Detail
+				}
+			}
+		}
+	}
+	if len(g.Rows) == 0 {
+		return nil
+	}
+	return g
+}
+
+// column names a kernel of one of several matrices.
+func column(list []*matrix.Report, n int, row *matrix.Row) string {
+	if len(list) > 1 {
+		return fmt.Sprintf("%s (%d)", row.Kernel, n+1)
+	}
+	return row.Kernel
 }
 
 func kernelName(s string) string {
@@ -127,10 +173,7 @@ func specs(list []*matrix.Report) *Grid {
 	g := &Grid{}
 	for n, m := range list {
 		for _, row := range m.Rows {
-			col := row.Kernel
-			if len(list) > 1 {
-				col = fmt.Sprintf("%s (%d)", row.Kernel, n+1)
-			}
+			col := column(list, n, row)
 			g.column(col)
 			for i := range row.Tests {
 				t := &row.Tests[i]

@@ -92,6 +92,9 @@ func (c *Cell) String() string {
 	if c == nil {
 		return "–"
 	}
+	if c.Text != "" {
+		return c.Text
+	}
 	s := []string{fmt.Sprintf("%d ok", c.Good)}
 	for _, x := range []struct {
 		n    int

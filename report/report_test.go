@@ -65,8 +65,8 @@ func sample(t testing.TB, text string) *Set {
 		return r
 	}, text)))
 	m := &matrix.Report{Schema: 1, Rows: []*matrix.Row{
-		{Kernel: "5.10", Tests: []matrix.Test{{Package: "p" + text, Name: "TestA", Outcome: matrix.Fail, Why: "because " + text, Seconds: 1}, {Package: "p" + text, Name: "TestB", Outcome: matrix.Skip, Why: text}}},
-		{Kernel: "6.1", Tests: []matrix.Test{{Package: "p" + text, Name: "TestA", Outcome: matrix.Pass}, {Package: "q", Name: "TestC", Outcome: matrix.Lost}}, Programs: []matrix.Ran{{Name: "soak" + text, Outcome: matrix.Fail, Status: 1, Last: text}}, Faults: []string{text}},
+		{Kernel: "5.10", Release: "5.10.0", Features: []matrix.Feature{{Name: "landlock" + text, OK: false, Detail: text}}, Fuzz: &matrix.Fuzz{Judged: 64, Findings: []string{"fs.umask: ignored" + text}}, Tests: []matrix.Test{{Package: "p" + text, Name: "TestA", Outcome: matrix.Fail, Why: "because " + text, Seconds: 1}, {Package: "p" + text, Name: "TestB", Outcome: matrix.Skip, Why: text}}},
+		{Kernel: "6.1", Features: []matrix.Feature{{Name: "landlock" + text, OK: true, Detail: "ABI 2"}}, Tests: []matrix.Test{{Package: "p" + text, Name: "TestA", Outcome: matrix.Pass}, {Package: "q", Name: "TestC", Outcome: matrix.Lost}}, Programs: []matrix.Ran{{Name: "soak" + text, Outcome: matrix.Fail, Status: 1, Last: text}}, Faults: []string{text}},
 	}, Differences: []matrix.Difference{{Test: "p TestA" + text, Passed: []string{"6.1"}, Failed: []string{"5.10"}}}, Never: []matrix.Unrun{{Test: "p TestB", Reasons: []string{text}}}}
 	b, err := json.Marshal(m)
 	if err != nil {
