@@ -133,7 +133,7 @@ func (f *finder) get(class campaign.Class, from origin, key, engine string, valu
 	x := f.of[string(class)+print]
 	if x == nil {
 		x = &Finding{Fingerprint: print, Class: class, Key: key, Oracle: from.oracle, Negative: from.negative, Values: values}
-		x.Field, x.Outcome = split(key)
+		x.Field, x.Outcome = split(strings.TrimPrefix(key, from.oracle+": "))
 		f.of[string(class)+print] = x
 	}
 	return x

@@ -266,3 +266,18 @@ func TestRefusedCasesCoverNothing(t *testing.T) {
 		t.Errorf("%+v\n%+v\n%+v", all.Coverage, some.Coverage, none.Coverage)
 	}
 }
+
+// TestOracleInTheKey: it is said once, and findings of oracles are with the others of
+// their field.
+func TestOracleInTheKey(t *testing.T) {
+	s := &Set{}
+	if err := s.Read("a", lines(t,
+		&campaign.Line{Campaign: "x", Incident: &campaign.Incident{Index: 1, Class: campaign.Finding, Oracle: "enter", Key: "enter: fs.umask: leaked", Hits: 3, Runs: 3}},
+		&campaign.Line{Campaign: "x", Incident: &campaign.Incident{Index: 2, Class: campaign.Finding, Key: "fs.umask: ignored", Hits: 3, Runs: 3}})); err != nil {
+		t.Fatal(err)
+	}
+	g := s.Document().Groups
+	if len(g) != 1 || g[0].Field != "fs.umask" || len(g[0].Findings) != 2 || g[0].Findings[0].Title() != "enter: fs.umask: leaked" || g[0].Findings[0].Outcome != "leaked" {
+		t.Errorf("%+v", g)
+	}
+}

@@ -128,10 +128,7 @@ func (r *sarifRun) add(f *Finding) {
 	if f.Class == campaign.Flaky {
 		level = "warning"
 	}
-	id := plain(f.Key)
-	if f.Oracle != "" {
-		id = plain(f.Oracle + ": " + id)
-	}
+	id := plain(f.Title())
 	rules := &r.Tool.Driver.Rules
 	n := slices.IndexFunc(*rules, func(x *sarifRule) bool { return x.ID == id })
 	if n < 0 {

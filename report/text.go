@@ -99,7 +99,7 @@ func (f *Finding) Settings() string {
 // Title says what it is on one line.
 func (f *Finding) Title() string {
 	s := f.Key
-	if f.Oracle != "" {
+	if f.Oracle != "" && !strings.HasPrefix(s, f.Oracle+": ") {
 		s += " (" + f.Oracle + ")"
 	}
 	return s
