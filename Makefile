@@ -30,8 +30,8 @@ race: ## the same under the race detector
 mutants: ## plant some 350 faults in launcher, observer and oracle, one at a time: how many cases does it take to find each; ARGS='-v -run umask'
 	go run -tags mutants ./internal/cmd/mutants $(or $(ARGS),-o docs/mutants.md)
 
-mutate: ## change our own code, one operator at a time: does a test fail; PKG=./internal/cbpf
-	@scripts/mutate.sh $(PKG)
+mutate: ## change our own code, one operator at a time: does a test fail; PKG=./internal/cbpf ARGS='-files compare -v'
+	nice -n 10 go run ./internal/cmd/mutate $(ARGS) $(or $(PKG),./internal/cbpf)
 
 soak: ## N random, verified launches (default 10000): no finding, nothing left behind, no growth; FREEZE=1 with freeze mode
 	@scripts/soak.sh $(or $(N),10000) $(if $(FREEZE),-freeze) $(ARGS)

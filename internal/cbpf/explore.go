@@ -170,8 +170,6 @@ func (e *explorer) step(p *path, r *Region, pc int) (bool, error) {
 			p.a = value{symbolic: true, word: a.word, c: a.c & b.c}
 		case op == AndK && b.symbolic && !a.symbolic:
 			p.a = value{symbolic: true, word: b.word, c: a.c & b.c}
-		case op == Neg && !a.symbolic:
-			p.a = constant(-a.c)
 		default:
 			return false, e.tooComplex(pc)
 		}
