@@ -85,15 +85,29 @@ func Open(ctx context.Context) (b *Bench, err error) {
 	own.Namespaces = append(slices.Clone(own.Namespaces), checkpoint.Namespace{Kind: checkpoint.User})
 	own.UIDMap = []checkpoint.IDMap{{Count: 1<<32 - 1}}
 	own.GIDMap = own.UIDMap
-	for _, c := range []*checkpoint.Config{cfg, &own} {
+	for _, c := range []*checkpoint.Config{cfg, &own, cfg} {
 		w, err := b.runner.Launcher().Start(ctx, c, nil)
 		if err != nil {
 			return b, err
 		}
 		b.others = append(b.others, w)
 	}
-	b.scene.Sibling, b.scene.Stranger = b.others[0].HostPID(), b.others[1].HostPID()
-	return b, nil
+	b.scene.Sibling = b.others[0].HostPID()
+	kept, err := os.Open(fmt.Sprintf("/proc/%d/ns/uts", b.others[1].HostPID()))
+	if err != nil {
+		return b, err
+	}
+	b.files = append(b.files, kept) // after those that are passed
+	b.scene.Kept = fmt.Sprintf("/proc/self/fd/%d", kept.Fd())
+	if err := b.others[1].Kill(); err != nil {
+		return b, err
+	}
+	// A bench runs one case at a time, so a pool of one will do.
+	pool := fuzz.PooledNet(b.dir)
+	if err := os.MkdirAll(filepath.Dir(pool), 0o755); err != nil {
+		return b, err
+	}
+	return b, os.Symlink(fmt.Sprintf("/proc/%d/ns/net", b.others[2].HostPID()), pool)
 }
 
 // Close ends launcher and observer, and removes the files.
@@ -126,7 +140,7 @@ func (b *Bench) launch(ctx context.Context, a fuzz.Assignment, seed, index uint6
 		return nil, err
 	}
 	o := &checkpoint.Options{}
-	for i := range min(asked.Ext.PassFDs, len(b.files)) {
+	for i := range min(asked.Ext.PassFDs, fuzz.MaxPassed) {
 		o.Files = append(o.Files, checkpoint.PassedFile{Number: 3 + i, File: b.files[i]})
 	}
 	b.runner.Misbehave(f)

@@ -63,9 +63,11 @@ type Fault struct {
 
 // Scene is what a fault can use.
 type Scene struct {
-	// Sibling is another process, of no launch, with namespaces of its own, and
-	// Stranger one whose namespaces belong to a user namespace of its own.
-	Sibling, Stranger int
+	// Sibling is another process, of no launch, with namespaces of its own.
+	Sibling int
+	// Kept is the path of a uts namespace that belongs to another user namespace.
+	// No process is in it, only a descriptor keeps it.
+	Kept string
 	// Rand is a number of this fault, the same in every run.
 	Rand uint64
 }

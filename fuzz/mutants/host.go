@@ -171,7 +171,7 @@ func moved() []Fault {
 				return &harness.Fault{Config: func(c *config, _ *checkpoint.Options) {
 					for i := range c.Namespaces {
 						if c.Namespaces[i].Kind == kind {
-							c.Namespaces[i].PID = who(s)
+							c.Namespaces[i].PID, c.Namespaces[i].Path = who(s), ""
 						}
 					}
 				}}
@@ -182,7 +182,7 @@ func moved() []Fault {
 		when, field string
 		kind        checkpoint.NamespaceKind
 	}{
-		{"ns net", "namespaces.net", checkpoint.Net},
+		{"ns net=fresh", "namespaces.net", checkpoint.Net},
 		{"ns uts", "namespaces.uts", checkpoint.UTS},
 		{"ns ipc", "namespaces.ipc", checkpoint.IPC},
 		{"ns cgroup", "namespaces.cgroup", checkpoint.Cgroups},
@@ -190,7 +190,18 @@ func moved() []Fault {
 		join(n.when+"/another process's", n.when+"; ns user", n.field+", refused: namespaces", n.kind, func(s *Scene) int { return s.Sibling })
 		join(n.when+"/another process's of the same owner", n.when+"; ns user=off", n.field, n.kind, func(s *Scene) int { return s.Sibling })
 	}
-	join("ns uts/of another user namespace", "ns uts; ns user=off", "namespaces.uts", checkpoint.UTS, func(s *Scene) int { return s.Stranger })
+	all = append(all, Fault{
+		Name: "ns uts/of another user namespace", Where: Launcher, Kind: Process, When: "ns uts; ns user=off", Want: []string{"namespaces.uts"},
+		Plant: func(s *Scene) *harness.Fault {
+			return &harness.Fault{Config: func(c *config, _ *checkpoint.Options) {
+				for i := range c.Namespaces {
+					if c.Namespaces[i].Kind == checkpoint.UTS {
+						c.Namespaces[i].Path = s.Kept
+					}
+				}
+			}}
+		},
+	})
 	return all
 }
 

@@ -238,7 +238,7 @@ func oracles() []Fault {
 		change := harness.Changed(r.name)
 		all = append(all, seen(r.name+"/another value", Oracle, Value, r.when, r.name, func(s *harness.Sight) { s.Expected = s.Expected.Wanting(change) }))
 	}
-	for _, r := range []struct{ name, when string }{{"namespaces.net", "ns net"}, {"keyrings.session", "keyring"}, {"seccomp.filters", "seccomp"}} {
+	for _, r := range []struct{ name, when string }{{"namespaces.net", "ns net=fresh"}, {"keyrings.session", "keyring"}, {"seccomp.filters", "seccomp"}} {
 		f := field(r.name)
 		all = append(all, seen(r.name+"/compared for equality", Oracle, Value, r.when, r.name, func(s *harness.Sight) { s.Expected = s.Expected.Plain(f) }))
 	}
