@@ -340,9 +340,14 @@ func TestRegion_Text(t *testing.T) {
 
 func TestSummarise_FixesTheCall(t *testing.T) {
 	s, err := Summarise([]Instruction{
-		{Code: LoadAbs, K: 4 * WordArch}, {Code: JumpEqual, K: 1, JF: 5},
-		{Code: LoadAbs, K: 4 * WordArg}, {Code: JumpGT, K: 9, JT: 1}, {Code: JumpEqual, K: 3, JF: 1}, {Code: ReturnK, K: 1},
-		{Code: ReturnK, K: 2}, {Code: ReturnK, K: 3},
+		{Code: LoadAbs, K: 4 * WordArch},
+		{Code: JumpEqual, K: 1, JF: 5},
+		{Code: LoadAbs, K: 4 * WordArg},
+		{Code: JumpGT, K: 9, JT: 1},
+		{Code: JumpEqual, K: 3, JF: 1},
+		{Code: ReturnK, K: 1},
+		{Code: ReturnK, K: 2},
+		{Code: ReturnK, K: 3},
 	}, 1, 5)
 	if err != nil || !slices.Equal(s.Returns, []uint32{1, 2}) {
 		t.Errorf("%v, %v", s.Returns, err)
@@ -354,8 +359,13 @@ func TestSummarise_FixesTheCall(t *testing.T) {
 
 func TestCompareTests(t *testing.T) {
 	sorted := []Test{
-		{Word: 1, Op: 3, Mask: 9, K: 9}, {Word: 2, Op: 1, Mask: 9, K: 9}, {Word: 2, Op: 2, Mask: 5, K: 9},
-		{Word: 2, Op: 2, Mask: 6, K: 1}, {Word: 2, Op: 2, Mask: 6, K: 2}, {Word: 2, Op: 2, Mask: 6, K: ^uint32(0)}, {Word: 2, Op: 2, Mask: ^uint32(0), K: 1},
+		{Word: 1, Op: 3, Mask: 9, K: 9},
+		{Word: 2, Op: 1, Mask: 9, K: 9},
+		{Word: 2, Op: 2, Mask: 5, K: 9},
+		{Word: 2, Op: 2, Mask: 6, K: 1},
+		{Word: 2, Op: 2, Mask: 6, K: 2},
+		{Word: 2, Op: 2, Mask: 6, K: ^uint32(0)},
+		{Word: 2, Op: 2, Mask: ^uint32(0), K: 1},
 	}
 	for i, a := range sorted {
 		for j, b := range sorted {
