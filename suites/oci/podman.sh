@@ -33,6 +33,7 @@ exec script -qec "$*" /dev/null <&3
 T
 chmod +x "$dir"/bin/*
 export PATH=$dir/bin:$PATH dir
+cd "$dir" || exit 4 # conmon writes a file "oom" to where it is
 trap 'podman rm -fa -t 0 >/dev/null 2>&1; podman pod rm -fa >/dev/null 2>&1; podman rmi -fa >/dev/null 2>&1; umount "$dir"/root/* 2>/dev/null; rm -rf "$dir"' EXIT
 
 mkdir -p "$dir"/rootfs/{bin,proc,sys,dev,tmp,etc}
