@@ -63,6 +63,7 @@ func (p *plan) files() {
 	all := agent.Sys(unix.SYS_CLOSE_RANGE, agent.N(3), agent.N(uint64(1<<32-1)), agent.N(unix.CLOSE_RANGE_CLOEXEC))
 	all.AnyErr = true
 	p.final.add(StageFiles, -1, "close-on-exec", all)
+	p.closeOurs()
 	for i, f := range p.opts.Files {
 		p.final.add(StageFiles, i, f.File.Name(), agent.Sys(unix.SYS_DUP3, agent.R(p.extra[2*i+1]), agent.N(f.Number), agent.N(0)))
 	}
@@ -71,5 +72,25 @@ func (p *plan) files() {
 	}
 	if p.opts.Terminal {
 		p.final.add(StageStdio, 0, "controlling terminal", agent.Sys(unix.SYS_IOCTL, agent.N(0), agent.N(unix.TIOCSCTTY), agent.N(0)))
+	}
+}
+
+// closeOurs closes what the child was given for its set-up, before any path of
+// the request is walked for the last time: close-on-exec is too late for that,
+// since /proc/self/fd/N as the working directory, or in the path of the program,
+// would lead through a directory of the host (CVE-2024-21626). The passed files
+// are not at their numbers yet. Some were closed before, and no number of them
+// is in use again: what was opened since is out of the way.
+func (p *plan) closeOurs() {
+	done := func(reg int) {
+		op := closeReg(reg)
+		op.AnyErr = true
+		p.final.add(StageFiles, -1, "set-up", op)
+	}
+	for i := range p.fds {
+		done(agent.RegFD0 + i)
+	}
+	if p.cfg.LSM == (LSM{}) || p.proc != agent.RegProc {
+		done(agent.RegProc)
 	}
 }

@@ -30,6 +30,9 @@ func (p *plan) labels() {
 	if s := p.cfg.LSM.SELinux; s != "" {
 		p.label("selinux "+s, "self/attr/exec", s)
 	}
+	if p.cfg.LSM != (LSM{}) {
+		p.final.add(StageLSM, -1, "/proc", closeReg(p.proc)) // as closeOurs
+	}
 }
 
 func (p *plan) label(object, path, text string) {

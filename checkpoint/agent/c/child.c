@@ -297,6 +297,10 @@ __attribute__((noreturn)) void born(struct home *h)
 	struct launch *l = &h->l;
 	struct self me = { l->slot, l->serial, l->agent_pidfd, l->wait_agent, 0 };
 
+	/* It is born in the cgroup that this is of, and has no further use for a directory of the host. */
+	u32 cgroup = l->cgroup_reg - REG_FD0;
+	if (l->cgroup_reg != ~0u && cgroup < MAX_FDS)
+		sys1(NR_close, l->fds[cgroup]);
 	first_registers(h->r, l->fds, l->nfds < MAX_FDS ? l->nfds : MAX_FDS);
 	if (me.wait_agent) {
 		/* The agent writes our id maps first. It is at it right now, so a short spin beats a sleep. */
