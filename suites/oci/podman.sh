@@ -6,10 +6,14 @@
 #
 # It needs root, podman with conmon, and a static busybox; it uses a storage of
 # its own in a temporary directory, and no network.
+# $run is several words, and what is quoted is for the shell in the container.
+# shellcheck disable=SC2086,SC2016
 set -uo pipefail
 ours=$(readlink -f -- "$(dirname -- "$1")")/$(basename -- "$1") reference=$2 parallel=${3:-50}
 busybox=$(command -v busybox) || { echo "busybox is missing" >&2; exit 3; }
-command -v podman >/dev/null && command -v conmon >/dev/null || { echo "podman or conmon is missing" >&2; exit 3; }
+for c in podman conmon; do
+	command -v $c >/dev/null || { echo "$c is missing" >&2; exit 3; }
+done
 dir=$(mktemp -d)
 cat >"$dir/containers.conf" <<'C'
 [containers]
