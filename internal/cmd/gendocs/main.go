@@ -4,6 +4,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -15,13 +16,15 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: gendocs DIR")
 		os.Exit(64)
 	}
-	var b bytes.Buffer
-	err := reference.Markdown(&b)
-	if err == nil {
-		err = os.WriteFile(filepath.Join(os.Args[1], "constraints.md"), b.Bytes(), 0o644)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "gendocs:", err)
-		os.Exit(1)
+	for name, write := range map[string]func(io.Writer) error{"constraints.md": reference.Markdown, "checklist.md": reference.ChecklistMarkdown} {
+		var b bytes.Buffer
+		err := write(&b)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(os.Args[1], name), b.Bytes(), 0o644)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "gendocs:", err)
+			os.Exit(1)
+		}
 	}
 }
