@@ -75,6 +75,9 @@ action: ## what action.yml does, here: CONFIG=config.json ENGINE=bwrap, or COMMA
 unprivileged: ## every test that the caller's user can run; installs nothing
 	@scripts/test.sh $(PKG)
 
+engines: ## other people's engines that are installed: fixed cases, and N random requests each, every finding explained
+	@go run ./internal/cmd/engines -n $(or $(N),30) -seed $(or $(SEED),1) $(ARGS)
+
 bench: ## launch latency and throughput against a C floor, os/exec and container runtimes; ARGS=-short
 	@scripts/bench.sh $(ARGS)
 

@@ -63,6 +63,7 @@ func (e *engineRun) meta() Meta {
 func (e *engineRun) features(l *launch) oracle.Features {
 	f := e.v.machine.features(l)
 	f.Profile = e.profile()
+	f.Seccomp = filterJudge{libseccomp: f.Profile.Libseccomp, enosys: f.Profile.NewerIsENOSYS}
 	return f
 }
 

@@ -211,7 +211,8 @@ func (f *form) bwrapMount(m specs.Mount) bool {
 			flag = "--dev-bind"
 		}
 		f.add(flag, m.Source, m.Destination)
-	case m.Type == "proc" && only("nosuid", "noexec", "nodev"):
+	case m.Type == "proc" && only("nosuid", "noexec", "nodev") && f.req.Namespace(specs.PIDNamespace).Fresh():
+		// Without a pid namespace of its own it binds the caller's.
 		f.add("--proc", m.Destination)
 	case m.Type == "mqueue" && only("nosuid", "noexec", "nodev"):
 		f.add("--mqueue", m.Destination)

@@ -19,16 +19,16 @@ var (
 	runc = Foreign{
 		Name: "runc", Binary: "runc", build: ociRun, Knows: "config.json; not our extension",
 		// libcontainer/init_linux.go: HOME is set from the passwd file if unset.
-		Profile: &oracle.Profile{Name: "runc", EnvAdds: []string{"HOME"}, Devices: append(defaultDevices(), allow("c", 10, 200)...)},
+		Profile: &oracle.Profile{Name: "runc", EnvAdds: []string{"HOME"}, Libseccomp: true, NewerIsENOSYS: true, Devices: append(defaultDevices(), allow("c", 10, 200)...)},
 	}
 	crun = Foreign{
 		Name: "crun", Binary: "crun", build: ociRun, Knows: "config.json; not our extension",
 		// libcrun_set_home (src/libcrun/utils.c): likewise.
-		Profile: &oracle.Profile{Name: "crun", EnvAdds: []string{"HOME"}, Devices: append(defaultDevices(), allow("c", 5, 1)...)},
+		Profile: &oracle.Profile{Name: "crun", EnvAdds: []string{"HOME"}, Libseccomp: true, Devices: append(defaultDevices(), allow("c", 5, 1)...)},
 	}
 	youki = Foreign{
 		Name: "youki", Binary: "youki", build: ociRun, Knows: "config.json; not our extension",
-		Profile: &oracle.Profile{Name: "youki", EnvAdds: []string{"HOME"}, Devices: defaultDevices()},
+		Profile: &oracle.Profile{Name: "youki", EnvAdds: []string{"HOME"}, Libseccomp: true, Devices: defaultDevices()},
 	}
 )
 

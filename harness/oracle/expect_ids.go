@@ -38,7 +38,9 @@ func (b *builder) ids() {
 			b.e.rules[CapAmbient].note = "what is not both permitted and inheritable cannot become ambient; see capabilities(7)"
 		}
 		set, _ := request.CapSet(cp.Bounding)
-		b.creds.Bounding &= posture.CapSet(set)
+		if p := b.f.Profile; p == nil || !p.NoBounding {
+			b.creds.Bounding &= posture.CapSet(set)
+		}
 	}
 	if s := ext.Securebits; s != nil {
 		b.creds.Securebits = *s
@@ -62,7 +64,7 @@ func (b *builder) ids() {
 		}
 	}
 	b.capset()
-	b.creds.NoNewPrivs = b.creds.NoNewPrivs || b.p.NoNewPrivileges
+	b.creds.NoNewPrivs = b.creds.NoNewPrivs || b.p.NoNewPrivileges || b.f.Profile != nil && b.f.Profile.AlwaysNoNewPrivs
 	// A program that its user cannot read, or one run by two users at once, is
 	// not dumpable (begin_new_exec).
 	b.hidden = b.f.Program.Unreadable || b.creds.UID != b.creds.EUID

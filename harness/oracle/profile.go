@@ -32,6 +32,11 @@ type Profile struct {
 	NestedUserNS bool
 	// NoBounding: it has no way to limit the bounding set.
 	NoBounding bool
+	// Libseccomp: it compiles filters with that library, which kills the thread
+	// where nothing is said of an architecture, and drops names that it does not
+	// know. NewerIsENOSYS: it answers ENOSYS to calls that are newer than every
+	// one that the policy names.
+	Libseccomp, NewerIsENOSYS bool
 	// Devices are rules that the engine documents to add to
 	// linux.resources.devices: those of the devices that it makes by itself.
 	Devices []specs.LinuxDeviceCgroup
@@ -238,7 +243,7 @@ func (e *Expectation) chosen(f Field, got *posture.Posture, o Outcome, why strin
 		}
 	}
 	c, ok := e.choices[f]
-	if o == Leaked && e.passedOn(f, got) {
+	if (o == Leaked || o == Ignored || o == Weaker) && e.passedOn(f, got) {
 		o, why = Inherited, "what is too much is the caller's"
 	}
 	if !ok {
@@ -271,7 +276,10 @@ func (e *Expectation) passedOn(f Field, got *posture.Posture) bool {
 		w, ok1 := e.want.Files.Get()
 		c, ok2 := e.caller.Files.Get()
 		g, _ := got.Files.Get()
-		return ok1 && ok2 && g.Truncated == 0 && extra(g.Open, func(x posture.File) bool {
+		all := !slices.ContainsFunc(w.Open, func(x posture.File) bool {
+			return !slices.ContainsFunc(g.Open, func(y posture.File) bool { return y.FD == x.FD })
+		})
+		return ok1 && ok2 && all && g.Truncated == 0 && extra(g.Open, func(x posture.File) bool {
 			return slices.ContainsFunc(w.Open, func(y posture.File) bool { return y.FD == x.FD })
 		}, func(x posture.File) bool {
 			return slices.ContainsFunc(c.Open, func(y posture.File) bool { return y.FD == x.FD && y.Inode == x.Inode })
@@ -280,7 +288,8 @@ func (e *Expectation) passedOn(f Field, got *posture.Posture) bool {
 		c, ok := e.caller.Exec.Env.Get()
 		w, _ := e.want.Exec.Env.Get()
 		g, _ := got.Exec.Env.Get()
-		return ok && extra(g, func(kv string) bool { return slices.Contains(w, kv) }, func(kv string) bool { return slices.Contains(c, kv) })
+		all := !slices.ContainsFunc(w, func(kv string) bool { return !slices.Contains(g, kv) })
+		return ok && all && extra(g, func(kv string) bool { return slices.Contains(w, kv) }, func(kv string) bool { return slices.Contains(c, kv) })
 	case SignalsIgnored:
 		return beyond(&e.want.Signals.Ignored, &e.caller.Signals.Ignored, &got.Signals.Ignored)
 	case SignalsBlocked:
