@@ -64,8 +64,9 @@ replay: build ## the findings in DIR again; it is well if they are gone
 report: build ## one report of FILES=results...; ARGS='--html report.html'
 	@bin/holdshort report $(or $(FILES),.) $(ARGS)
 
-engines: ## the tests and suites that run other people's engines
+engines: ## other people's engines, as far as installed: a table of fixed cases and N random requests each, then the tests and suites that run them; GATE=1 fails on what is not explained
 	@scripts/deps.sh test
+	@go run ./internal/cmd/engines -n $(or $(N),30) -seed $(or $(SEED),1) $(if $(GATE),-gate) $(ARGS)
 	@scripts/test.sh ./harness/engine ./harness ./suites/selftest -run 'Engine|Verify|Suites'
 	@$(MAKE) --no-print-directory examples
 
@@ -74,9 +75,6 @@ action: ## what action.yml does, here: CONFIG=config.json ENGINE=bwrap, or COMMA
 
 unprivileged: ## every test that the caller's user can run; installs nothing
 	@scripts/test.sh $(PKG)
-
-engines: ## other people's engines that are installed: fixed cases, and N random requests each, every finding explained
-	@go run ./internal/cmd/engines -n $(or $(N),30) -seed $(or $(SEED),1) $(ARGS)
 
 bench: ## launch latency and throughput against a C floor, os/exec and container runtimes; ARGS=-short
 	@scripts/bench.sh $(ARGS)

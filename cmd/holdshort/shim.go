@@ -30,9 +30,9 @@ type shimCmd struct {
 func (shimCmd) Help() string {
 	return `Stands in for an OCI runtime: has the call watched and becomes the runtime, so that arguments, streams, descriptors, signals and exit status are the runtime's own. Each container and each exec is judged at its first instruction; the report is a file.
 
-podman, containerd, docker and CRI-O want one file to execute; make it a script:
+podman, containerd, docker and CRI-O want one file to execute; make it a script, and call it as the runtime is called:
   #!/bin/sh
-  exec holdshort shim --runtime runc --reports /var/log/holdshort -- "$@"
+  exec /usr/local/bin/holdshort shim --runtime runc --reports /var/log/holdshort -- "$@"
 and name it: podman --runtime FILE; containerd: BinaryName; docker: "runtimes" in daemon.json; CRI-O: runtime_path.`
 }
 

@@ -277,6 +277,7 @@ func TestShim_Fail(t *testing.T) {
 func TestShim_PassesThrough(t *testing.T) {
 	s := newShim(t)
 	cmd := s.command(nil, "--version")
+	cmd.Env = []string{"HOLDSHORT_SHIM_STATE=" + s.state} // as podman calls it now and then
 	got := start(t, cmd, nil)()
 	want := start(t, exec.Command("runc", "--version"), nil)()
 	if got != want {

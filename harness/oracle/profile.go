@@ -130,6 +130,10 @@ func (b *builder) env(p *Profile) {
 		rest := slices.Clone(env)
 		for _, kv := range want {
 			i := slices.Index(rest, kv)
+			if name, empty := strings.CutSuffix(kv, "="); i < 0 && empty && slices.Contains(adds, name) {
+				// An empty one is as good as none to who sets it.
+				i = slices.IndexFunc(rest, func(g string) bool { return strings.HasPrefix(g, kv) })
+			}
 			if i < 0 {
 				return false, kv + " is not there"
 			}
@@ -230,6 +234,13 @@ func (b *builder) nested(p *Profile) {
 			return ok1 && ok2 && ok3 && after.Inode != before.Inode && after.Owner != own.Inode, "the caller's user namespace owns it"
 		}}
 	}
+}
+
+// Free reports whether any value will do, also one that changes: it is for the
+// engine to choose.
+func (e *Expectation) Free(f Field) bool {
+	c, ok := e.choices[f]
+	return ok && c.ok == nil
 }
 
 // chosen softens a difference that is the engine's to make.

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -51,7 +52,7 @@ func StateDir() string {
 //
 // keeper is the command that becomes the keeper ([Keep]) if none listens yet.
 func Front(runtime, engine string, args []string, policy Policy, keeper []string) error {
-	path, err := exec.LookPath(runtime)
+	path, err := find(runtime)
 	if err != nil {
 		return err
 	}
@@ -66,6 +67,21 @@ func Front(runtime, engine string, args []string, policy Policy, keeper []string
 		}
 	}
 	return fmt.Errorf("shim: execute %s: %w", path, syscall.Exec(path, append([]string{runtime}, args...), os.Environ()))
+}
+
+// find looks a runtime up. podman and conmon call it without any environment now
+// and then, so without PATH.
+func find(runtime string) (string, error) {
+	path, err := exec.LookPath(runtime)
+	if err == nil || strings.Contains(runtime, "/") || os.Getenv("PATH") != "" {
+		return path, err
+	}
+	for _, dir := range []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"} {
+		if p, e := exec.LookPath(filepath.Join(dir, runtime)); e == nil {
+			return p, nil
+		}
+	}
+	return "", err
 }
 
 // ask waits until the keeper watches us.

@@ -29,6 +29,7 @@ type settings struct {
 	seed uint64
 	only string
 	out  string
+	gate bool
 }
 
 func main() {
@@ -37,6 +38,7 @@ func main() {
 	flag.Uint64Var(&s.seed, "seed", 1, "seed of the random requests")
 	flag.StringVar(&s.only, "engines", "", "engines, separated by commas (default: all that are installed)")
 	flag.StringVar(&s.out, "out", "", "directory for the requests with an unexplained finding")
+	flag.BoolVar(&s.gate, "gate", false, "fail on an unexplained finding, and on a known deviation that does not show: for the versions of Debian 12")
 	flag.Parse()
 	ok, err := s.run(context.Background(), os.Stdout)
 	if err != nil {
@@ -158,10 +160,10 @@ func (s *settings) run(ctx context.Context, out io.Writer) (bool, error) {
 		}
 	}
 	b.table(out, names, cells)
-	bad := missing
+	bad, lost := missing, 0
 	for _, n := range names {
 		fmt.Fprintf(out, "\n%s: %d launches judged, %d unknown, %d requests refused\n", n, launches[n], unknown[n], refused[n])
-		bad += unknown[n]
+		lost += unknown[n]
 		for _, key := range slices.Sorted(maps.Keys(found[n])) {
 			c := found[n][key]
 			field, outcome, _ := strings.Cut(key, " ")
@@ -173,7 +175,10 @@ func (s *settings) run(ctx context.Context, out io.Writer) (bool, error) {
 			fmt.Fprintf(out, "  %4d %-40s first in %q: %s\n", c.n, key, c.first, why)
 		}
 	}
-	return bad == 0, nil
+	if bad > 0 {
+		fmt.Fprintf(out, "\n%d kinds of findings are not explained, or known ones did not show; the explanations are those of Debian 12's versions\n", bad)
+	}
+	return lost == 0 && (bad == 0 || !s.gate), nil
 }
 
 // keep writes a request down.
