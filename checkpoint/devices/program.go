@@ -7,6 +7,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
+	"github.com/holdshort/holdshort/internal/memlock"
 	"golang.org/x/sys/unix"
 )
 
@@ -99,9 +100,14 @@ type Program struct{ prog *ebpf.Program }
 // It needs CAP_BPF and CAP_NET_ADMIN, or CAP_SYS_ADMIN (EPERM), and Linux 4.15
 // with CONFIG_CGROUP_BPF (EINVAL).
 func Load(rules []Rule) (*Program, error) {
-	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+	spec := &ebpf.ProgramSpec{
 		Name: "holdshort_dev", Type: ebpf.CGroupDevice, AttachType: ebpf.AttachCGroupDevice,
 		Instructions: Instructions(rules), License: "Apache-2.0",
+	}
+	var p *ebpf.Program
+	err := memlock.Retry(func() (err error) {
+		p, err = ebpf.NewProgram(spec)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("load device program: %w", err)

@@ -137,12 +137,18 @@ func (t *task) sched() {
 		}
 		s.UclampMin, s.UclampMax = val(posture.Uclamp{Value: a.Util_min}, why), val(posture.Uclamp{Value: a.Util_max}, why)
 	}
-	const process = 1 // IOPRIO_WHO_PROCESS
+	const process, ioprioClassShift = 1, 13 // IOPRIO_WHO_PROCESS, IOPRIO_CLASS_SHIFT
 	n, _, errno := unix.Syscall(unix.SYS_IOPRIO_GET, process, uintptr(t.pid), 0)
 	switch {
 	case errno != 0:
 		s.IOPrio = lost[uint32](errno)
 	default:
+		// Without a class there is no level (ioprio_check_cap, block/ioprio.c),
+		// but before 5.15 the kernel shows that of the default all the same
+		// (e70344c05995, "block: fix default IO priority handling").
+		if n>>ioprioClassShift == 0 {
+			n = 0
+		}
 		s.IOPrio = posture.Known(uint32(n))
 	}
 	switch cookie, err := sys.CoreCookie(t.pid); {
