@@ -17,6 +17,11 @@ else
 	: "${COMMAND:?or ENGINE is needed}"
 	args+=(-- sh -c "$COMMAND")
 fi
+# What this shell was given is not the engine's: it would be found in its workload.
+for fd in /proc/self/fd/*; do
+	n="${fd##*/}"
+	[ "$n" -le 2 ] || [ "$n" = 255 ] || eval "exec $n>&-"
+done
 status=0
 "${root[@]}" "$bin" "${args[@]}" || status=$?
 if [ -n "${GITHUB_OUTPUT-}" ]; then
