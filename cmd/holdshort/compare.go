@@ -79,7 +79,7 @@ func (c *compareCmd) record(ctx context.Context, s *streams) error {
 	}
 	defer b.Close()
 	m := b.Machine
-	k := compare.Kernel{Release: b.Kernel, Arch: runtime.GOARCH, Seed: c.Seed, Features: compare.Probe(m)}
+	k := compare.Kernel{Release: b.Kernel, Arch: runtime.GOARCH, Seed: c.Seed, Features: compare.Probe(ctx, m)}
 	if c.Case >= 0 {
 		x := compare.One(ctx, c.Seed, uint64(c.Case), m, b.Case)
 		return json.NewEncoder(s.out).Encode(map[string]any{"case": x, "request": fuzz.PortableCase(c.Seed, uint64(c.Case), m).Request})

@@ -2,12 +2,15 @@ package compare
 
 import (
 	"path"
+	"strings"
 )
 
 // Fact is something that differs between kernels by design.
 type Fact struct {
 	// What it is about: a pattern of [Difference.What], as of path.Match.
 	What string `json:"about"`
+	// Value is part of one of the values; empty for any.
+	Value string `json:"value,omitempty"`
 	// Feature is the probed feature that must differ where the values do.
 	Feature string `json:"feature"`
 	// Text says it in words, Source where it is written.
@@ -17,7 +20,15 @@ type Fact struct {
 
 func (f *Fact) about(d *Difference) bool {
 	ok, err := path.Match(f.What, d.What)
-	return ok && err == nil
+	if !ok || err != nil {
+		return false
+	}
+	for v := range d.Values {
+		if strings.Contains(v, f.Value) {
+			return true
+		}
+	}
+	return false
 }
 
 // Facts are all that are known.
@@ -43,7 +54,7 @@ var Facts = []Fact{
 		Source: "mount_setattr(2), ID-mapped mounts",
 	},
 	{
-		What: "possible: autogroup", Feature: "autogroup",
+		What: "possible: autogroup", Feature: "can: autogroup",
 		Text:   "groups of sessions for the scheduler are a matter of the kernel's configuration",
 		Source: "sched(7); CONFIG_SCHED_AUTOGROUP",
 	},
@@ -51,6 +62,31 @@ var Facts = []Fact{
 		What: "sched.autogroup*", Feature: "autogroup",
 		Text:   "groups of sessions for the scheduler are a matter of the kernel's configuration",
 		Source: "sched(7); CONFIG_SCHED_AUTOGROUP",
+	},
+	{
+		What: "possible: uclamp", Feature: "can: uclamp",
+		Text:   "bounds of a task's utilisation are a matter of the kernel's configuration",
+		Source: "sched_setattr(2), SCHED_FLAG_UTIL_CLAMP; CONFIG_UCLAMP_TASK",
+	},
+	{
+		What: "sched.uclamp_*", Feature: "can: uclamp",
+		Text:   "bounds of a task's utilisation are a matter of the kernel's configuration",
+		Source: "sched_setattr(2), SCHED_FLAG_UTIL_CLAMP; CONFIG_UCLAMP_TASK",
+	},
+	{
+		What: "possible: memory merge", Feature: "PR_GET_MEMORY_MERGE",
+		Text:   "pages of a whole task may be shared with others since 6.4, if the kernel is built for it",
+		Source: "prctl(2), PR_SET_MEMORY_MERGE; CONFIG_KSM",
+	},
+	{
+		What: "process.io_uring_restricted", Feature: "type: task_struct.io_uring_restrict",
+		Text:   "new rings of a task may be born with restrictions since 7.0 or 7.1",
+		Source: "include/linux/sched.h, task_struct.io_uring_restrict",
+	},
+	{
+		What: "refused", Value: "execve: no such file or directory", Feature: "program by descriptor in a bare root",
+		Text:   "TOMOYO, if it is active, looks up the name /dev/fd/N of a program that is executed by descriptor, and fails where the root has no /dev and no /proc; newer kernels, and newer releases of older ones, then take the path that it was opened by",
+		Source: "security/tomoyo/domain.c, tomoyo_find_next_domain; commit ada1986d0797 (tomoyo: fallback to realpath if symlink's pathname does not exist)",
 	},
 	{
 		What: "rlimits.memlock", Feature: "RLIMIT_MEMLOCK",

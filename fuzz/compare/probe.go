@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"runtime"
@@ -13,7 +14,7 @@ import (
 
 // Probe finds out by trying what facts of [Facts] rest on. Nothing is
 // concluded from a version.
-func Probe(m *fuzz.Machine) map[string]string {
+func Probe(ctx context.Context, m *fuzz.Machine) map[string]string {
 	f := map[string]string{
 		"landlock ABI":                 strconv.Itoa(m.LandlockABI),
 		"capabilities":                 strconv.Itoa(bits(m.AllCaps)),
@@ -32,6 +33,8 @@ func Probe(m *fuzz.Machine) map[string]string {
 		"timer slack of SCHED_FIFO":    slackOfFIFO(),
 		"LSM":                          line("/sys/kernel/security/lsm"),
 	}
+	f["program by descriptor in a bare root"] = inBareRoot(ctx, m)
+	f["type: task_struct.io_uring_restrict"] = hasMember("task_struct", "io_uring_restrict")
 	for _, name := range fuzz.AllDimensions() {
 		f["can: "+name] = yes(fuzz.Can(m, name))
 	}

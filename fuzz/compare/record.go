@@ -162,6 +162,9 @@ func value(c *harness.Check, same *strings.Replacer) string {
 		return " " + err.Error()
 	}
 	text := same.Replace(string(b))
+	if strings.HasPrefix(name, "holdshort.network.links") { // the kernel's work queue says it, some time later
+		text = strings.ReplaceAll(text, "|running", "")
+	}
 	if strings.Contains(text, `"type":"rootfs"`) { // its size is that of the memory
 		text = ofMemory.ReplaceAllString(text, "$1=N")
 	}
