@@ -57,6 +57,7 @@ func Beside(caller, target *posture.Posture, r *request.Request) *posture.Postur
 	mounts := !r.Namespace(specs.MountNamespace).Asked && e.Joins(specs.MountNamespace)
 	if e.Takes("root") && mounts {
 		p.FS.Root, p.FS.RootIsMountRoot, p.FS.RootReadOnly = target.FS.Root, target.FS.RootIsMountRoot, target.FS.RootReadOnly
+		p.FS.RootPropagation = target.FS.RootPropagation // of the same mount
 	}
 	if e.Takes("cwd") && mounts {
 		p.FS.Cwd, p.FS.CwdUnderRoot = target.FS.Cwd, target.FS.CwdUnderRoot
