@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ import (
 // against the floor with the same namespaces as the cases: once with cases that
 // ask for namespaces and nothing else, once with all that there is.
 func fuzzing(s *settings, r *results) error {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as the command does
 	own := *s
 	cpus := runtime.NumCPU()
 	own.perCase, own.inFlight = 5*s.perCase, []int{2 * cpus, 8 * cpus}

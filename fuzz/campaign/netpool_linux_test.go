@@ -88,7 +88,7 @@ func TestResidueInAPooledNamespaceIsFound(t *testing.T) {
 // that stay.
 func TestPendingWaits(t *testing.T) {
 	there := 40
-	p := &pending{most: 10, calm: 0, known: true, since: lookEvery, count: func() (int, bool) {
+	p := &pending{most: 10, calm: 0, known: true, count: func() (int, bool) {
 		there -= 10
 		return there, true
 	}}
@@ -97,7 +97,7 @@ func TestPendingWaits(t *testing.T) {
 		t.Errorf("it went on while there were %d", there)
 	}
 	looks := 0
-	p = &pending{most: 10, known: true, since: lookEvery, count: func() (int, bool) { looks++; return 1000, true }}
+	p = &pending{most: 10, known: true, count: func() (int, bool) { looks++; return 1000, true }}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	p.wait(ctx)

@@ -17,14 +17,14 @@ type pending struct {
 	most  int
 	count func() (int, bool) // namespaces that there are, dying ones too
 	mu    sync.Mutex
-	since int // launches since the last look
+	free  int // launches until the next look: no more can be dying then
 	calm  int // how many there were when nothing was under way
 	known bool
 }
 
 const (
-	mostPending = 128 // each takes some 50 KiB of kernel memory
-	lookEvery   = 96  // a look takes as long as a few launches
+	mostPending = 256 // each takes some 50 KiB of kernel memory
+	lookEvery   = 64  // at least: a look takes as long as a few launches
 )
 
 func newPending() *pending {
@@ -40,10 +40,10 @@ func (p *pending) wait(ctx context.Context) {
 	}
 	p.mu.Lock() // held while waiting: the others have to wait as well
 	defer p.mu.Unlock()
-	if p.since++; p.since < lookEvery {
+	if p.free--; p.free > 0 {
 		return
 	}
-	p.since = 0
+	p.free = lookEvery
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	// Others on this machine make namespaces, too: they may be the ones that
@@ -52,6 +52,7 @@ func (p *pending) wait(ctx context.Context) {
 	for first := true; ; first = false {
 		n, ok := p.count()
 		if !ok || n-p.calm <= p.most {
+			p.free = max(lookEvery, p.most-(n-p.calm))
 			return
 		}
 		if !first && time.Now().After(end) {
