@@ -133,6 +133,12 @@ func (c *Config) validateResources(v *validator) {
 		}
 	}
 	v.check(c.Pdeathsig.Value >= 0 && c.Pdeathsig.Value <= 64, "pdeathsig", "signal %d", c.Pdeathsig.Value)
+	// (uid_t)-1 is "no change" for setresuid(2): the workload would keep the caller's.
+	v.check(c.UID.Value != ^uint32(0), "uid", "%d is no id", c.UID.Value)
+	v.check(c.GID.Value != ^uint32(0), "gid", "%d is no id", c.GID.Value)
+	for _, g := range c.Groups.Value {
+		v.check(g != ^uint32(0), "groups", "%d is no id", g)
+	}
 	v.check(len(c.Groups.Value) <= 65536, "groups", "%d groups, the kernel takes 65536", len(c.Groups.Value))
 	caps := c.Capabilities
 	// What capset(2) and prctl(2) would refuse, said with the names of the fields.

@@ -170,7 +170,7 @@ func (md *Model) sum(forbidden [][]cover.Term) error {
 }
 
 // modelVersion changes when the same values come to other requests.
-const modelVersion = 5
+const modelVersion = 6
 
 // Hash identifies the model: parameters, values, constraints, and what of the
 // machine limits them. Cases of different models have nothing to do with each

@@ -86,6 +86,12 @@ func (q *Sequence) At(index uint64) Assignment {
 	return q.md.space.Sparse(cover.NewStream(q.md.key(q.seed, index, 1)), q.off[index%densities])
 }
 
+// Negative says whether a case must be refused: its request is that of its
+// assignment with one [Defect]. So is one of 16 after the covering arrays.
+func (q *Sequence) Negative(index uint64) bool {
+	return index%16 == 15 && index >= uint64(q.Rows())
+}
+
 // Rows is how many of the cases are of the covering arrays. It computes them.
 func (q *Sequence) Rows() int {
 	for i := uint64(0); ; i++ {

@@ -90,7 +90,7 @@ func (c *fuzzCmd) Run(ctx context.Context, s *streams) error {
 	if run.Parallel == 0 {
 		run.Parallel = 8 * runtime.NumCPU()
 	}
-	run.Signature = b.Signature
+	run.Signature, run.Refuse = b.Signature, b.Refuse
 	if c.Oracles != "" {
 		if run.Oracles, run.Info.Oracles, err = b.Oracles(c.Oracles); err != nil {
 			return usage(err)

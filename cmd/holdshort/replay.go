@@ -107,6 +107,9 @@ func (c *replayCmd) Run(ctx context.Context, s *streams) error {
 
 // again launches a finding in the way that it was found.
 func again(ctx context.Context, b *campaign.Bench, req *request.Request, m *campaign.Minimal) (*campaign.Verdict, error) {
+	if m.Must != nil {
+		return b.Refuse(ctx, m.Index, req, *m.Must), nil
+	}
 	if m.Oracle == "" {
 		return b.Run(ctx, req, req), nil
 	}
@@ -279,6 +282,13 @@ func writeBundle(s *streams, dir string, m *campaign.Minimal) error {
 		}
 		r.Spec.Root = &specs.Root{}
 	}
+	prepare := ""
+	for i := range r.Linux().Namespaces {
+		if n := &r.Spec.Linux.Namespaces[i]; n.Path == fuzz.PooledNet(dir) {
+			name := fmt.Sprintf("holdshort-%d", m.Index)
+			n.Path, prepare = "/run/netns/"+name, "ip netns add "+name+"\n"
+		}
+	}
 	r.Spec.Root.Path = "root"
 	r.Spec.Version = "1.0.2" // which older engines take, too
 	if !slices.ContainsFunc(r.Spec.Mounts, func(m specs.Mount) bool { return m.Destination == "/proc" }) {
@@ -296,6 +306,7 @@ func writeBundle(s *streams, dir string, m *campaign.Minimal) error {
 		return err
 	}
 	fmt.Fprintf(s.out, "finding: %s (%s)\n", m.Key, campaign.Words(m.Values))
+	fmt.Fprint(s.out, prepare)
 	fmt.Fprintf(s.out, "holdshort run --bundle %s\ncd %s && runc run holdshort-%d\ncd %s && crun run holdshort-%d\n", dir, dir, m.Index, dir, m.Index)
 	if b, err := json.Marshal(ext); err == nil && string(b) != "{}" {
 		fmt.Fprintf(s.out, "other engines than ours do not know what it asks for beyond OCI: %s\n", b)

@@ -42,7 +42,12 @@ type Bench struct {
 
 	// mangle is a fault of launcher and expectation alike: what it returns is
 	// launched and expected. It is for tests.
-	mangle     func(*request.Request) *request.Request
+	mangle func(*request.Request) *request.Request
+	// accept changes a request that must be refused, and afterRefusal leaves
+	// something of it; likewise.
+	accept       func(*request.Request) *request.Request
+	afterRefusal func(index uint64)
+
 	launches   atomic.Uint64
 	neighbours atomic.Int32 // containers that are held beside
 }

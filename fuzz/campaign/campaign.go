@@ -34,6 +34,8 @@ type Campaign struct {
 	MaxFindings int
 	// Launch runs a request, which is that of the assignment.
 	Launch func(ctx context.Context, a fuzz.Assignment, r *request.Request) *Verdict
+	// Refuse runs a request that must be refused; nil leaves such cases out.
+	Refuse func(ctx context.Context, index uint64, r *request.Request, want fuzz.Refusal) *Verdict
 	// Oracles judge a share of the cases that the expectation found nothing in;
 	// [Info].Oracles names them.
 	Oracles []Oracle
@@ -196,13 +198,18 @@ func (c *Campaign) launch(ctx context.Context, a fuzz.Assignment, index uint64) 
 // one runs a case, again if something is found.
 func (c *Campaign) one(ctx context.Context, t task) {
 	index, a := t.index, t.a
-	v, judged, in := c.judge(ctx, a, index)
+	negative := c.Refuse != nil && c.seq.Negative(index)
+	judge := c.judge
+	if negative {
+		judge = c.refusal
+	}
+	v, judged, in := judge(ctx, a, index)
 	all := []*Incident{}
 	if in != nil {
 		all = append(all, in)
 	}
 	checked := map[string]Bits{}
-	if v != nil && v.Clean() {
+	if v != nil && v.Clean() && !negative {
 		for i := range c.Oracles {
 			o := &c.Oracles[i]
 			in, ok := c.relate(ctx, o, a, index, v)
@@ -218,10 +225,15 @@ func (c *Campaign) one(ctx context.Context, t task) {
 	defer c.mu.Unlock()
 	b := c.open[index/blockSize]
 	bit := Bits(1) << (index % blockSize)
-	if judged {
+	switch {
+	case judged && negative:
+		b.Judged |= bit
+		b.Negative |= bit
+		c.prog.Negative++
+	case judged:
 		b.Judged |= bit
 		c.meter.Add(a)
-	} else {
+	default:
 		b.Others |= bit
 	}
 	b.Block = b.or(Block{First: b.First, Checked: checked})
@@ -260,6 +272,31 @@ func (c *Campaign) one(ctx context.Context, t task) {
 func (c *Campaign) measure() {
 	c.prog.Pairs, c.prog.AllPairs = c.meter.Covered(2)
 	c.prog.Triples, c.prog.AllTriples = c.meter.Covered(3)
+}
+
+// refusal runs a case that must be refused.
+func (c *Campaign) refusal(ctx context.Context, a fuzz.Assignment, index uint64) (v *Verdict, judged bool, in *Incident) {
+	r := c.Model.Build(a, c.Seed, index)
+	d := c.Model.Defect(c.Seed, index, r)
+	if d == nil {
+		return c.judge(ctx, a, index) // it cannot come to that: some go with everything
+	}
+	in, v, judged = c.deflake(index, a, func() *Verdict { return c.defective(ctx, d, a, index) })
+	if in != nil {
+		in.Negative = d.Name
+	}
+	return v, judged, in
+}
+
+// defective launches a case with a defect.
+func (c *Campaign) defective(ctx context.Context, d *fuzz.Defect, a fuzz.Assignment, index uint64) *Verdict {
+	r, want, ok := d.Break(c.Model, c.Model.Build(a, c.Seed, index))
+	if !ok {
+		return &Verdict{Keys: []string{"unknown"}}
+	}
+	run, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	return c.Refuse(run, index, r, want)
 }
 
 // sign notes the state that a clean case was seen in, if it is the first with it.
@@ -432,14 +469,22 @@ func (c *Campaign) Small(ctx context.Context, a fuzz.Assignment, in *Incident) *
 	if ctx.Err() != nil {
 		return nil
 	}
-	return &Minimal{
+	m := &Minimal{
 		Index: in.Index, Oracle: in.Oracle, Negative: in.Negative, Key: in.Key, Values: c.Model.Words(res.Row), Executions: res.Executions,
 		Request: c.Model.Build(res.Row, c.Seed, in.Index), Dir: c.Dir,
 	}
+	if d, ok := fuzz.FindDefect(in.Negative); ok {
+		r, want, _ := d.Break(c.Model, m.Request)
+		m.Request, m.Must = r, &want
+	}
+	return m
 }
 
 // again tries a smaller case in the way that an incident was found.
 func (c *Campaign) again(ctx context.Context, a fuzz.Assignment, in *Incident) (keys []string) {
+	if d, ok := fuzz.FindDefect(in.Negative); ok {
+		return c.defective(ctx, d, a, in.Index).Keys
+	}
 	if in.Oracle == "" {
 		return c.launch(ctx, a, in.Index).Keys
 	}

@@ -131,6 +131,7 @@ type Minimal struct {
 	Index      uint64            `json:"index"`
 	Oracle     string            `json:"oracle,omitempty"`   // as of an [Incident]
 	Negative   string            `json:"negative,omitempty"` // likewise
+	Must       *fuzz.Refusal     `json:"must,omitempty"`     // how it must be refused, then
 	Key        string            `json:"key"`
 	Values     map[string]string `json:"values"`
 	Executions int               `json:"executions"`

@@ -23,6 +23,8 @@ type Verdict struct {
 	Seen *posture.Posture
 	// Moments are when what happened.
 	Moments []Moment
+
+	accepted bool // though it had to be refused
 }
 
 // Clean reports that all that was asked for was seen to hold.
