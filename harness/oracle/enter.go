@@ -55,9 +55,12 @@ func Beside(caller, target *posture.Posture, r *request.Request) *posture.Postur
 	}
 	// Directories are nowhere in another mount namespace.
 	mounts := !r.Namespace(specs.MountNamespace).Asked && e.Joins(specs.MountNamespace)
-	if e.Takes("root") && mounts {
+	switch {
+	case e.Takes("root") && mounts:
 		p.FS.Root, p.FS.RootIsMountRoot, p.FS.RootReadOnly = target.FS.Root, target.FS.RootIsMountRoot, target.FS.RootReadOnly
-		p.FS.RootPropagation = target.FS.RootPropagation // of the same mount
+		p.FS.RootPropagation = target.FS.RootPropagation
+	case mounts: // the root is that of the namespace, which the target need not have
+		p.FS.RootPropagation = posture.Unreadable[posture.Propagation]("the root of a mount namespace that is joined")
 	}
 	if e.Takes("cwd") && mounts {
 		p.FS.Cwd, p.FS.CwdUnderRoot = target.FS.Cwd, target.FS.CwdUnderRoot
