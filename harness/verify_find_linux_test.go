@@ -139,8 +139,14 @@ func TestVerify_OutlivesItsEngine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Meta.Executions > 1 || got.Verdict == Violated {
-		t.Errorf("verdict %s\n%s", got.Verdict, text(got))
+	if got.Meta.Executions > 1 {
+		t.Errorf("%d executions\n%s", got.Meta.Executions, text(got))
+	}
+	for i := range got.Checks { // a shell's job in the background ignores SIGINT and SIGQUIT, and it exports PWD
+		c := &got.Checks[i]
+		if c.Outcome.Finding() && c.Name() != "signals.ignored" && c.Name() != "exec.env" {
+			t.Errorf("%s: %s\n%s", c.Name(), c.Outcome, text(got))
+		}
 	}
 }
 
