@@ -232,11 +232,11 @@ func awaitComm(t testing.TB, w *Workload, comm string) {
 func TestEnter_Seccomp(t *testing.T) {
 	needRoot(t)
 	l := newLauncher(t)
-	deny := func(call string) *seccomp.Policy {
-		return &seccomp.Policy{DefaultAction: seccomp.ActAllow, Syscalls: []seccomp.Rule{{Names: []string{call}, Action: seccomp.ActErrno}}}
+	deny := func(calls ...string) *seccomp.Policy {
+		return &seccomp.Policy{DefaultAction: seccomp.ActAllow, Syscalls: []seccomp.Rule{{Names: calls, Action: seccomp.ActErrno}}}
 	}
 	for _, nnp := range []bool{true, false} {
-		cfg := Config{Seccomp: deny("mkdir"), NoNewPrivs: nnp}
+		cfg := Config{Seccomp: deny("mkdir", "mkdirat"), NoNewPrivs: nnp}
 		target := start(t, l, cfg, nil)
 		// A second target has two filters: its own and, first, that of the one
 		// that it has entered.
@@ -245,7 +245,7 @@ func TestEnter_Seccomp(t *testing.T) {
 		if !errors.As(err, &e) || e.Stage != StageEnter || !strings.Contains(err.Error(), "StopTarget") {
 			t.Fatalf("without a word on its filters: %v", err)
 		}
-		second := start(t, l, Config{Enter: &Enter{PID: target.HostPID(), StopTarget: true}, Seccomp: deny("rmdir")}, nil)
+		second := start(t, l, Config{Enter: &Enter{PID: target.HostPID(), StopTarget: true}, Seccomp: deny("rmdir", "unlinkat")}, nil)
 		want := traits(t, second.HostPID())
 		if want["Seccomp_filters:"] != "2" {
 			t.Fatalf("%q filters; want 2", want["Seccomp_filters:"])

@@ -1,8 +1,10 @@
 package checkpoint
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -256,4 +258,44 @@ func TestInit_Deaths(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestInit_OneProcessor: on one processor a workload may have ended before the
+// process that cloned it has said so and has ended, too. Its memory is not
+// given to the next launch before it has.
+func TestInit_OneProcessor(t *testing.T) {
+	needRoot(t)
+	var was unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &was); err != nil {
+		t.Fatal(err)
+	}
+	one := unix.CPUSet{}
+	for n := range 1024 {
+		if was.IsSet(n) {
+			one.Set(n)
+			break
+		}
+	}
+	// The agent and its children have the affinity of the thread that starts it.
+	runtime.LockOSThread()
+	if err := unix.SchedSetaffinity(0, &one); err != nil {
+		t.Fatal(err)
+	}
+	l, err := New(bg)
+	if err := errors.Join(unix.SchedSetaffinity(0, &was), err); err != nil {
+		t.Fatal(err)
+	}
+	runtime.UnlockOSThread()
+	defer l.Close()
+	cfg := withInit()
+	for range 400 {
+		cfg.Args = []string{"/nonexistent"}
+		if r, err := l.Run(bg, &cfg, nil); err != nil || r.State != Failed || !errors.Is(r.Err, unix.ENOENT) {
+			t.Fatal(r, err)
+		}
+		cfg.Args = []string{"/bin/true"}
+		if r, err := l.Run(bg, &cfg, nil); err != nil || r.State != Exited {
+			t.Fatal(r, err)
+		}
+	}
 }

@@ -407,7 +407,7 @@ func TestApplyWhileParked(t *testing.T) {
 	l := newLauncher(t)
 	r, w, _ := os.Pipe()
 	defer r.Close()
-	cfg := Config{Args: []string{"/bin/sh", "-c", "hostname; umask; ulimit -n; nice"}, Env: []string{"PATH=/usr/bin:/bin"}, Namespaces: []Namespace{{Kind: UTS}, {Kind: Net}}}
+	cfg := Config{Args: []string{"/bin/sh", "-c", "hostname; umask; ulimit -n; cut -d' ' -f19 /proc/self/stat"}, Env: []string{"PATH=/usr/bin:/bin"}, Namespaces: []Namespace{{Kind: UTS}, {Kind: Net}}}
 	wl := spawn(t, l, cfg, &Options{Stdout: w})
 	w.Close()
 	patches := []*Config{

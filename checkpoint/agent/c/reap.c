@@ -103,6 +103,7 @@ static u32 find(s32 pid)
 	/* A second clone: the kernel wrote its pid before it could run. */
 	for (u32 i = 0; i < my->top; i++)
 		if (my->records[i].used == 1 && launch_of(&my->records[i])->pid2 == pid) {
+			my->records[i].first = my->records[i].pid;
 			my->records[i].pid = pid;
 			return i;
 		}
@@ -134,29 +135,50 @@ static void report_end(u32 slot, struct launch *l, s32 pid, s32 status, u32 code
 		forget(&my->records[slot]);
 }
 
-static void ended(struct siginfo *si)
+/*
+ * first_lives tells whether the first half of a second clone still runs. It has
+ * no more to do than to say so and to end, but it does that in the launch's
+ * memory, which the host gives to another launch as soon as this one has ended.
+ */
+static int first_lives(struct record *r)
+{
+	struct siginfo si;
+
+	if (!r->first)
+		return 0;
+	si.pid = 0;
+	if (!sys5(NR_waitid, P_PID, r->first, &si, WEXITED | WNOHANG | WALL, 0) && !si.pid)
+		return 1;
+	r->first = 0;
+	return 0;
+}
+
+/* ended takes the end of a process; false if it is too early for that, and another end will come. */
+static int ended(struct siginfo *si)
 {
 	u32 slot = find(si->pid);
 	s64 ru[18];
 
 	if (slot == MAX_SLOTS) { /* not ours: an orphan that we were given, or the first half of a second clone */
 		sys5(NR_waitid, P_PID, si->pid, si, WEXITED | WNOHANG | WALL, 0);
-		return;
+		return 1;
 	}
 	struct record *r = &my->records[slot];
 	if (r->used == 2)
-		return;
+		return 1;
+	if (first_lives(r))
+		return 0;
 	struct launch *l = launch_of(r);
 	if (r->used == 3) { /* the init, and all that was in its namespace */
 		sys5(NR_waitid, P_PID, si->pid, si, WEXITED | WNOHANG | WALL, 0);
 		report_end(slot, l, r->end.pid, r->end.status, r->end.code, r->end.flags);
-		return;
+		return 1;
 	}
 	s32 second = r->pid == si->pid ? second_of(r) : 0;
 	if (second) { /* the first half has done its work */
 		r->pid = second;
 		sys5(NR_waitid, P_PID, si->pid, si, WEXITED | WNOHANG | WALL, 0);
-		return;
+		return 1;
 	}
 	u32 flags = 0;
 	if (load(&l->state) == ST_EXECING) {
@@ -190,9 +212,10 @@ static void ended(struct siginfo *si)
 		r->end.status = status;
 		r->end.code = (u32)code;
 		r->end.flags = flags;
-		return;
+		return 1;
 	}
 	report_end(slot, l, pid, status, (u32)code, flags);
+	return 1;
 }
 
 void reap(void)
@@ -213,9 +236,10 @@ void reap(void)
 			break;
 		if (sys5(NR_waitid, P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT | WALL, 0) < 0 || !si.pid)
 			return;
-		ended(&si);
+		if (!ended(&si))
+			break;
 	}
-	/* A held zombie would be reported for ever by P_ALL, so each child is asked. */
+	/* A zombie that is left would be reported for ever by P_ALL, so each child is asked. */
 	for (u32 i = 0; i < my->top; i++) {
 		if (my->records[i].used != 1 && my->records[i].used != 3)
 			continue;

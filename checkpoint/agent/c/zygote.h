@@ -11,7 +11,7 @@ struct record {
 	s32 pipe; /* read end of the exec pipe, -1 for none */
 	u32 watch; /* EV_RUNNING was asked for and not sent yet */
 	u32 orphan;
-	u32 pad;
+	s32 first; /* pid is of a second clone, and the process that made it was not seen to end */
 	u64 serial;
 	u64 offset;
 	struct { s32 pid, status; u32 code, flags; } end; /* used == 3: what will be reported */
