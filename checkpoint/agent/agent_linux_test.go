@@ -92,6 +92,49 @@ func TestParkContinue(t *testing.T) {
 	l.Release()
 }
 
+// A child that has nothing to do before it parks, however much the agent has to
+// do for it.
+func TestParkAtOnce(t *testing.T) {
+	a := start(t)
+	for _, size := range []int{0, 500, 1500, 4000, 9000} {
+		for range 3 { // in pages of the arena that begin a region, and in others
+			evs := make(chan Event, 16)
+			open := Sys(unix.SYS_OPENAT, N(unix.AT_FDCWD), S("/dev/null"), N(unix.O_WRONLY))
+			open.Save = RegFree
+			ops := Ops{open, Sys(unix.SYS_WRITE, R(RegFree), B(make([]byte, size)), N(size))}
+			l, err := a.Launch(&Spec{CgroupFD: -1, Hold: true, AgentOps: ops}, func(ev *Event, fd int) {
+				if fd >= 0 {
+					unix.Close(fd)
+				}
+				evs <- *ev
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for ev := range evs {
+				if ev.Kind == Exited {
+					t.Fatalf("%d bytes: %+v", size, l.Outcome())
+				}
+				if ev.Kind == Parked {
+					break
+				}
+			}
+			if err := l.Continue(Ops{unblock(), exec("/nonexistent")}); err != nil {
+				t.Fatal(err)
+			}
+			for ev := range evs {
+				if ev.Kind == Exited {
+					break
+				}
+			}
+			if o := l.Outcome(); o.State != StateFailed || o.Err != unix.ENOENT {
+				t.Errorf("%d bytes: %+v", size, o)
+			}
+			l.Release()
+		}
+	}
+}
+
 func BenchmarkLaunch(b *testing.B) {
 	a := start(b)
 	evs := make(chan Event, 16)

@@ -56,6 +56,8 @@ static struct op *batch(struct launch *l, u32 n)
 
 	if (n > MAX_OPS || at > ARENA_SIZE || len > BATCH_SIZE - HOME_SIZE || (u64)n * sizeof(struct op) > len)
 		die(l, EBADMSG);
+	if (!n) /* nothing to find, and nothing that could be mapped */
+		return (struct op *)BATCH_BASE;
 	if (at >= home && at + len <= home + l->page)
 		return (struct op *)(HOME_BASE + (at - home));
 	s64 a = sys6(NR_mmap, BATCH_BASE, at + len - from, 3, MAP_SHARED_FIXED, FD_ARENA, from);
