@@ -213,6 +213,15 @@ func (r *invocation) one(f *flagSet, name string, args []string) (string, error)
 	return rest[0], nil
 }
 
+// held parses the same and locks the container, for verbs that change it.
+func (r *invocation) held(f *flagSet, name string, args []string) (*container, error) {
+	id, err := r.one(f, name, args)
+	if err != nil {
+		return nil, err
+	}
+	return findContainer(r.root, id, true)
+}
+
 func verbCreate(r *invocation, f *flagSet, args []string) error {
 	o := &createOptions{}
 	o.flags(f)
@@ -230,11 +239,7 @@ func verbCreate(r *invocation, f *flagSet, args []string) error {
 }
 
 func verbStart(r *invocation, f *flagSet, args []string) error {
-	id, err := r.one(f, "start", args)
-	if err != nil {
-		return err
-	}
-	c, err := findContainer(r.root, id, true)
+	c, err := r.held(f, "start", args)
 	if err != nil {
 		return err
 	}
@@ -296,11 +301,7 @@ func verbKill(r *invocation, f *flagSet, args []string) error {
 func verbDelete(r *invocation, f *flagSet, args []string) error {
 	force := false
 	f.flag(&force, "force", "f", "kill it if it has not stopped; no error if it does not exist")
-	id, err := r.one(f, "delete", args)
-	if err != nil {
-		return err
-	}
-	c, err := findContainer(r.root, id, true)
+	c, err := r.held(f, "delete", args)
 	if errors.Is(err, errNoContainer) && force {
 		return nil
 	}

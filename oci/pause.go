@@ -71,11 +71,7 @@ func (c *container) allFrozen(path string) (bool, error) {
 }
 
 func verbPause(r *invocation, f *flagSet, args []string) error {
-	id, err := r.one(f, "pause", args)
-	if err != nil {
-		return err
-	}
-	c, err := findContainer(r.root, id, true)
+	c, err := r.held(f, "pause", args)
 	if err != nil {
 		return err
 	}
@@ -87,11 +83,7 @@ func verbPause(r *invocation, f *flagSet, args []string) error {
 }
 
 func verbResume(r *invocation, f *flagSet, args []string) error {
-	id, err := r.one(f, "resume", args)
-	if err != nil {
-		return err
-	}
-	c, err := findContainer(r.root, id, true)
+	c, err := r.held(f, "resume", args)
 	if err != nil {
 		return err
 	}

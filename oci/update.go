@@ -20,11 +20,7 @@ func verbUpdate(r *invocation, f *flagSet, args []string) error {
 	var file string
 	f.text(&file, "resources", "r", "file with linux.resources; - is standard input")
 	u := newUpdate(f)
-	id, err := r.one(f, "update", args)
-	if err != nil {
-		return err
-	}
-	c, err := findContainer(r.root, id, true)
+	c, err := r.held(f, "update", args)
 	if err != nil {
 		return err
 	}
