@@ -111,9 +111,7 @@ func classify(err error) error {
 
 func (c *runCmd) load() (*request.Request, error) {
 	if c.Bundle == "" && c.Config == "" {
-		if len(c.Args) > 0 && c.Args[0] == "--" {
-			c.Args = c.Args[1:]
-		}
+		c.Args = program(c.Args)
 		if c.Witness && len(c.Args) == 0 {
 			c.Args = []string{"witness"}
 		}
@@ -126,38 +124,7 @@ func (c *runCmd) load() (*request.Request, error) {
 		}
 		return req, req.Validate()
 	}
-	file, dir := c.Config, ""
-	if c.Bundle != "" {
-		file, dir = filepath.Join(c.Bundle, "config.json"), c.Bundle
-	}
-	in := os.Stdin
-	if file != "-" {
-		f, err := os.Open(file)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		in = f
-	}
-	req, err := request.Read(in, c.Strict)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	if dir != "" {
-		if req.Dir, err = filepath.Abs(dir); err != nil {
-			return nil, err
-		}
-	}
-	if len(c.Args) > 0 {
-		if c.Args[0] == "--" {
-			c.Args = c.Args[1:]
-		}
-		req.Spec.Process.Args = c.Args
-	}
-	if err := req.Validate(); err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	return req, nil
+	return readRequest(c.Bundle, c.Config, c.Strict, c.Args)
 }
 
 // options connects the workload to our own descriptors.

@@ -113,40 +113,11 @@ func (c *verifyCmd) load() (*request.Request, error) {
 	if c.Bundle == "" && c.Config == "" {
 		return nil, errors.New("nothing to compare with: name the request with --config or --bundle (holdshort run --print writes one from flags)")
 	}
-	file, dir := c.Config, ""
-	if c.Bundle != "" {
-		file, dir = filepath.Join(c.Bundle, "config.json"), c.Bundle
-	} else if file != "-" {
-		dir = filepath.Dir(file) // against which its paths are meant
+	var args []string // of the request; without an engine's name they are the engine
+	if c.Args = program(c.Args); c.Engine != "" {
+		args, c.Args = c.Args, nil
 	}
-	in := os.Stdin
-	if file != "-" {
-		f, err := os.Open(file)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		in = f
-	}
-	req, err := request.Read(in, c.Strict)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	if dir != "" {
-		if req.Dir, err = filepath.Abs(dir); err != nil {
-			return nil, err
-		}
-	}
-	if len(c.Args) > 0 && c.Args[0] == "--" {
-		c.Args = c.Args[1:]
-	}
-	if c.Engine != "" && len(c.Args) > 0 && req.Spec.Process != nil {
-		req.Spec.Process.Args, c.Args = c.Args, nil
-	}
-	if err := req.Validate(); err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	return req, nil
+	return readRequest(c.Bundle, c.Config, c.Strict, args)
 }
 
 // command is the engine's command line: the one that was given, or the request
