@@ -6,7 +6,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/holdshort/holdshort/fuzz/campaign"
+	"github.com/holdshort/holdshort/fuzz"
 )
 
 // JSON writes the whole document.
@@ -89,11 +89,11 @@ func percent(n, all int64) string {
 func (f *Finding) Settings() string {
 	switch {
 	case f.Small:
-		return campaign.Words(f.Values)
+		return fuzz.Words(f.Values)
 	case len(f.Values) == 0:
 		return "the whole request"
 	}
-	return "not made small: " + campaign.Words(f.Values)
+	return "not made small: " + fuzz.Words(f.Values)
 }
 
 // Title says what it is on one line.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/holdshort/holdshort/fuzz"
 	"github.com/holdshort/holdshort/fuzz/campaign"
 	"github.com/holdshort/holdshort/fuzz/compare"
 	"github.com/holdshort/holdshort/harness"
@@ -160,7 +161,7 @@ func readFuzz(row *matrix.Row, ran *matrix.Ran, out []byte) error {
 		if m := o.Explain(i); m != nil {
 			values = m.Values
 		}
-		return fmt.Sprintf("case %d: %s: %s", i.Index, i.Key, campaign.Words(values))
+		return fmt.Sprintf("case %d: %s: %s", i.Index, i.Key, fuzz.Words(values))
 	}
 	for _, i := range o.Incidents(campaign.Finding) {
 		f.Findings = append(f.Findings, line(i))

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/holdshort/holdshort/fuzz"
 	"github.com/holdshort/holdshort/fuzz/campaign"
 )
 
@@ -34,7 +35,7 @@ func (p *progressLine) tell(is *campaign.Progress) {
 	}
 	if m := is.LastMinimal; m != nil {
 		p.clear()
-		fmt.Fprintf(p.w, "case %d: %s: %s\n", m.Index, m.Key, campaign.Words(m.Values))
+		fmt.Fprintf(p.w, "case %d: %s: %s\n", m.Index, m.Key, fuzz.Words(m.Values))
 		return
 	}
 	took := p.now().Sub(is.Begun)

@@ -85,7 +85,7 @@ func (c *replayCmd) Run(ctx context.Context, s *streams) error {
 				}
 			}
 		}
-		fmt.Fprintf(s.out, "case %d: %s: seen %d of %d times (%s)\n", f.Index, f.Key, hits, max(1, c.Times), campaign.Words(f.Values))
+		fmt.Fprintf(s.out, "case %d: %s: seen %d of %d times (%s)\n", f.Index, f.Key, hits, max(1, c.Times), fuzz.Words(f.Values))
 		if f.info.Kernel != b.Kernel {
 			fmt.Fprintf(s.out, "  it was found on Linux %s, this is %s\n", f.info.Kernel, b.Kernel)
 		}
@@ -305,7 +305,7 @@ func writeBundle(s *streams, dir string, m *campaign.Minimal) error {
 	if err := os.WriteFile(filepath.Join(dir, "config.json"), append(b, '\n'), 0o644); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.out, "finding: %s (%s)\n", m.Key, campaign.Words(m.Values))
+	fmt.Fprintf(s.out, "finding: %s (%s)\n", m.Key, fuzz.Words(m.Values))
 	fmt.Fprint(s.out, prepare)
 	fmt.Fprintf(s.out, "holdshort run --bundle %s\ncd %s && runc run holdshort-%d\ncd %s && crun run holdshort-%d\n", dir, dir, m.Index, dir, m.Index)
 	if b, err := json.Marshal(ext); err == nil && string(b) != "{}" {

@@ -3,28 +3,11 @@ package campaign
 import (
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
 
+	"github.com/holdshort/holdshort/fuzz"
 	"github.com/holdshort/holdshort/harness"
 )
-
-// Words writes parameters and values on one line.
-func Words(values map[string]string) string {
-	var out []string
-	for _, k := range slices.Sorted(maps.Keys(values)) {
-		if v := values[k]; v == "on" {
-			out = append(out, k)
-		} else {
-			out = append(out, k+"="+v)
-		}
-	}
-	if out == nil {
-		return "nothing"
-	}
-	return strings.Join(out, "; ")
-}
 
 // ranges writes the cases that were judged.
 func (o *Outcome) ranges() string {
@@ -57,18 +40,18 @@ func (o *Outcome) Text(w io.Writer) error {
 	judged, others := o.Counts()
 	findings := o.Findings()
 	for _, m := range findings {
-		fmt.Fprintf(&b, "finding: %s\n  case %d, made small in %d executions: %s\n", m.Key, m.Index, m.Executions, Words(m.Values))
+		fmt.Fprintf(&b, "finding: %s\n  case %d, made small in %d executions: %s\n", m.Key, m.Index, m.Executions, fuzz.Words(m.Values))
 	}
 	for _, i := range o.Incidents(Finding) {
 		if o.explain(findings, i) == nil {
-			fmt.Fprintf(&b, "finding: %s\n  case %d, not made small: %s\n", i.Key, i.Index, Words(i.Values))
+			fmt.Fprintf(&b, "finding: %s\n  case %d, not made small: %s\n", i.Key, i.Index, fuzz.Words(i.Values))
 		}
 	}
 	for _, i := range o.Incidents(Flaky) {
-		fmt.Fprintf(&b, "flaky, %d of %d runs: %s\n  case %d: %s\n", i.Hits, i.Runs, i.Key, i.Index, Words(i.Values))
+		fmt.Fprintf(&b, "flaky, %d of %d runs: %s\n  case %d: %s\n", i.Hits, i.Runs, i.Key, i.Index, fuzz.Words(i.Values))
 	}
 	for _, i := range o.Incidents(Unknown) {
-		fmt.Fprintf(&b, "not judged: %s\n  case %d: %s\n", i.Key, i.Index, Words(i.Values))
+		fmt.Fprintf(&b, "not judged: %s\n  case %d: %s\n", i.Key, i.Index, fuzz.Words(i.Values))
 	}
 	fmt.Fprintf(&b, "model %s, seed %d, strength %d, %s on Linux %s: %d cases judged (%s), %d not; %d with findings, %d flaky\n",
 		o.Info.Model, o.Info.Seed, o.Info.Strength, o.Info.Engine, o.Info.Kernel, judged, o.ranges(), others,

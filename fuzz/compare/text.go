@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/holdshort/holdshort/fuzz"
 )
 
 // Text writes a comparison for people: findings first, then what is explained.
@@ -52,25 +54,9 @@ func (c *Comparison) Text(w io.Writer) error {
 // String is what differs, then a line for each value.
 func (d *Difference) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s (%d cases; %d: %s)", d.What, d.Cases, d.Index, words(d.Example))
+	fmt.Fprintf(&b, "%s (%d cases; %d: %s)", d.What, d.Cases, d.Index, fuzz.Words(d.Example))
 	for _, v := range slices.Sorted(maps.Keys(d.Values)) {
 		fmt.Fprintf(&b, "\n%s: %s", strings.Join(d.Values[v], ", "), v)
 	}
 	return b.String()
-}
-
-// words writes parameters and values on one line.
-func words(values map[string]string) string {
-	var out []string
-	for _, k := range slices.Sorted(maps.Keys(values)) {
-		if v := values[k]; v == "on" {
-			out = append(out, k)
-		} else {
-			out = append(out, k+"="+v)
-		}
-	}
-	if out == nil {
-		return "asks for nothing"
-	}
-	return strings.Join(out, "; ")
 }
