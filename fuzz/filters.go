@@ -40,7 +40,7 @@ var filters = []dimension{
 		has: func(r *request.Request) bool { return len(r.Ext.Seccomp) > 0 },
 	},
 	{
-		name: "seccomp, notify", needs: []string{"seccomp"}, draw: notification, has: notifies,
+		name: "seccomp, notify", needs: []string{"seccomp"}, draw: notification, has: Notifies,
 		can: func(m *Machine) bool { return m.Listener != "" },
 	},
 }
@@ -148,8 +148,8 @@ func notification(d *drawer) {
 	}
 }
 
-// notifies reports a filter with notifications among those of a request.
-func notifies(r *request.Request) bool {
+// Notifies reports a filter with notifications among those of a request.
+func Notifies(r *request.Request) bool {
 	return slices.ContainsFunc(append(slices.Clip(r.Ext.Seccomp), r.Linux().Seccomp), func(s *specs.LinuxSeccomp) bool {
 		return s != nil && slices.ContainsFunc(s.Syscalls, func(c specs.LinuxSyscall) bool { return c.Action == specs.ActNotify })
 	})

@@ -198,10 +198,16 @@ func (c *Campaign) launch(ctx context.Context, a fuzz.Assignment, index uint64) 
 // one runs a case, again if something is found.
 func (c *Campaign) one(ctx context.Context, t task) {
 	index, a := t.index, t.a
-	negative := c.Refuse != nil && c.seq.Negative(index)
 	judge := c.judge
+	var d *fuzz.Defect // what is wrong with the request, if it has to be refused
+	if c.Refuse != nil && c.seq.Negative(index) {
+		d = c.Model.Defect(c.Seed, index, c.Model.Build(a, c.Seed, index))
+	}
+	negative := d != nil // some requests go with everything
 	if negative {
-		judge = c.refusal
+		judge = func(ctx context.Context, a fuzz.Assignment, index uint64) (*Verdict, bool, *Incident) {
+			return c.refusal(ctx, d, a, index)
+		}
 	}
 	v, judged, in := judge(ctx, a, index)
 	all := []*Incident{}
@@ -275,12 +281,7 @@ func (c *Campaign) measure() {
 }
 
 // refusal runs a case that must be refused.
-func (c *Campaign) refusal(ctx context.Context, a fuzz.Assignment, index uint64) (v *Verdict, judged bool, in *Incident) {
-	r := c.Model.Build(a, c.Seed, index)
-	d := c.Model.Defect(c.Seed, index, r)
-	if d == nil {
-		return c.judge(ctx, a, index) // it cannot come to that: some go with everything
-	}
+func (c *Campaign) refusal(ctx context.Context, d *fuzz.Defect, a fuzz.Assignment, index uint64) (v *Verdict, judged bool, in *Incident) {
 	in, v, judged = c.deflake(index, a, func() *Verdict { return c.defective(ctx, d, a, index) })
 	if in != nil {
 		in.Negative = d.Name
@@ -328,19 +329,19 @@ func (c *Campaign) relate(ctx context.Context, o *Oracle, a fuzz.Assignment, ind
 	run, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Minute)
 	defer cancel()
 	r := c.Model.Build(a, c.Seed, index)
+	keys, ok := o.Check(run, r, seed, base)
+	if !ok && keys == nil {
+		return nil, false // there is nothing to try
+	}
+	first := true
 	in, _, ok = c.deflake(index, a, func() *Verdict {
-		keys, ok := o.Check(run, r, seed, base)
-		base = nil
-		v := &Verdict{Judged: ok, Keys: keys}
-		if !ok {
-			v.Keys = []string{"unknown"}
+		if !first {
+			keys, ok = o.Check(run, r, seed, nil)
 		}
-		return v
+		first = false
+		return &Verdict{Judged: ok, Keys: keys}
 	})
 	if in != nil {
-		if in.Class == Unknown {
-			return nil, false // there was nothing to try, or evidence is missing
-		}
 		in.Oracle = o.Name
 		for i, k := range in.Also {
 			in.Also[i] = o.Name + ": " + k
@@ -357,15 +358,20 @@ func (c *Campaign) judge(ctx context.Context, a fuzz.Assignment, index uint64) (
 	return v, judged, in
 }
 
-// deflake tries something up to five times, unless it is clean at once.
+// deflake tries something up to five times, unless it is clean at once. Three
+// runs of five decide, whatever it is that they say: a case of which evidence was
+// lost more often than that is not judged.
 func (c *Campaign) deflake(index uint64, a fuzz.Assignment, try func() *Verdict) (in *Incident, last *Verdict, judged bool) {
 	seen := map[string]int{}
 	var moments []Moment
-	var order []string
+	var order, lost []string
 	clean, unseen, runs := 0, 0, 0
-	for runs < runsMax {
+	for runs < runsMax && most(order, seen) < enough && clean < enough && unseen < enough {
 		runs++
 		v := try()
+		if len(v.Keys) > 0 && v.Moments != nil {
+			moments = v.Moments
+		}
 		switch {
 		case v.Clean():
 			if runs == 1 {
@@ -374,36 +380,36 @@ func (c *Campaign) deflake(index uint64, a fuzz.Assignment, try func() *Verdict)
 			clean++
 		case !v.Judged:
 			unseen++
+			lost = append(lost, v.Keys...)
 		default:
-			judged = true
-		}
-		if len(v.Keys) > 0 && v.Moments != nil {
-			moments = v.Moments
-		}
-		for _, k := range v.Keys {
-			if seen[k]++; seen[k] == 1 {
-				order = append(order, k)
+			for _, k := range v.Keys {
+				if seen[k]++; seen[k] == 1 {
+					order = append(order, k)
+				}
 			}
 		}
-		if most(order, seen) >= enough || clean > runsMax-enough {
-			break
+	}
+	in = &Incident{Index: index, Runs: runs, Values: c.Model.Words(a), timeline: moments}
+	if len(order) == 0 {
+		if clean >= enough {
+			return nil, nil, true // evidence was lost, and then it was not
 		}
+		in.Class, in.Key, in.Hits = Unknown, "unknown", unseen
+		if len(lost) > 0 {
+			in.Key = lost[0]
+		}
+		return in, nil, false
 	}
 	// What was seen most often; of equals, what comes first in the order of checks.
 	slices.SortStableFunc(order, func(a, b string) int { return cmp.Compare(seen[b], seen[a]) })
-	in = &Incident{Index: index, Class: Flaky, Key: order[0], Hits: seen[order[0]], Runs: runs, Values: c.Model.Words(a), timeline: moments}
+	in.Class, in.Key, in.Hits = Flaky, order[0], seen[order[0]]
+	if in.Hits >= enough {
+		in.Class = Finding
+	}
 	if len(order) > 1 {
 		in.Also = order[1:]
 	}
-	switch {
-	case unseen == runs:
-		in.Class = Unknown
-	case unseen > 0 && clean+unseen == runs:
-		return nil, nil, true // evidence was lost, and then it was not
-	case in.Hits >= enough:
-		in.Class = Finding
-	}
-	return in, nil, judged || clean > 0
+	return in, nil, true
 }
 
 func most(order []string, seen map[string]int) (n int) {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/holdshort/holdshort/checkpoint"
+	"github.com/holdshort/holdshort/fuzz"
 	"github.com/holdshort/holdshort/fuzz/cover"
 	"github.com/holdshort/holdshort/harness/request"
 	"github.com/holdshort/holdshort/probes/posture"
@@ -22,8 +23,8 @@ type Oracle struct {
 	Name  string
 	Share int // it judges one of so many cases
 	// Check launches variants of a request that was clean, and says what must
-	// not be; ok is false if there was nothing to try, or evidence is missing.
-	// seed decides what is tried; base is a clean launch of the request, or nil.
+	// not be. If evidence is missing ok is false, and keys say of what; without
+	// keys there was nothing to try. seed decides what is tried; base is a clean launch of the request, or nil.
 	Check func(ctx context.Context, r *request.Request, seed uint64, base *Verdict) (keys []string, ok bool)
 }
 
@@ -104,8 +105,8 @@ type variant struct {
 	base  *Verdict
 }
 
-// first is the state of the request as it is; nil if it is not clean any more,
-// which is nothing that a relation says.
+// first is the state of the request as it is; nil if it is not clean any more, or
+// was not seen.
 func (v *variant) first() map[string]string {
 	if v.base == nil {
 		v.base = v.b.Run(v.ctx, v.asked, v.asked)
@@ -116,20 +117,28 @@ func (v *variant) first() map[string]string {
 	return v.b.host.state(v.base.Seen)
 }
 
+// lost says that a launch has no evidence to compare.
+func (v *variant) lost(of *Verdict) ([]string, bool) {
+	if of.Judged || len(of.Keys) == 0 {
+		return []string{"unknown: nothing to compare"}, false
+	}
+	return of.Keys[:1], false
+}
+
 // same launches another request that has to come to the same.
 func (v *variant) same(r *request.Request) ([]string, bool) {
 	want := v.first()
 	if want == nil {
-		return nil, false
+		return v.lost(v.base)
 	}
 	got := v.b.Run(v.ctx, r, r)
 	switch {
 	case !got.Judged:
-		return nil, false
+		return v.lost(got)
 	case len(got.Keys) > 0:
 		return got.Keys, true // clean as it was, and not so
 	case got.Seen == nil:
-		return nil, false
+		return v.lost(got)
 	}
 	return differences(want, v.b.host.state(got.Seen)), true
 }
@@ -228,9 +237,8 @@ func (v *variant) neighbour() ([]string, bool) {
 	}
 	// Cases have numbers below this, and names come from numbers.
 	other := v.b.Model.Build(a, v.r.Uint64(), 1<<39|v.r.Uint64N(1<<38))
-	want := v.first()
-	if want == nil {
-		return nil, false
+	if v.first() == nil {
+		return v.lost(v.base)
 	}
 	end, err := v.b.beside(v.ctx, other)
 	if err != nil {
@@ -247,13 +255,19 @@ func (v *variant) neighbour() ([]string, bool) {
 
 // enter has a process join the container, as an engine's exec does.
 func (v *variant) enter() ([]string, bool) {
-	want := v.first()
-	if want == nil || v.asked.Ext.Enter != nil || v.asked.Namespace(specs.PIDNamespace).Asked || v.asked.Ext.Cgroup.Freeze {
+	if v.asked.Ext.Enter != nil || v.asked.Namespace(specs.PIDNamespace).Asked || v.asked.Ext.Cgroup.Freeze {
 		return nil, false
+	}
+	if fuzz.Notifies(v.asked) {
+		return nil, false // there is nobody to take the container's listener
+	}
+	want := v.first()
+	if want == nil {
+		return v.lost(v.base)
 	}
 	pid, end, err := v.b.hold(v.ctx, v.asked)
 	if err != nil {
-		return nil, false
+		return []string{"unknown: container: " + errno(err)}, false
 	}
 	r := request.New(v.b.Dir + "/workload")
 	if v.asked.Spec.Root != nil {
@@ -264,8 +278,13 @@ func (v *variant) enter() ([]string, bool) {
 	if err := end(); err != nil {
 		return []string{"residue: container: " + errno(err)}, true
 	}
-	if !got.Judged || got.Seen == nil {
-		return nil, false
+	switch {
+	case !got.Judged || got.Seen == nil && len(got.Keys) == 0:
+		return v.lost(got)
+	case got.Seen == nil && strings.HasPrefix(got.Keys[0], "refused: enter: "):
+		return nil, false // not everything of a container can be taken by who enters it, such as groups that its namespace has not mapped
+	case got.Seen == nil:
+		return got.Keys, true // refused
 	}
 	keys := got.Keys
 	state := v.b.host.state(got.Seen)
@@ -308,13 +327,19 @@ func (v *variant) monotone() ([]string, bool) {
 			}
 		})
 	}
-	if len(ways) == 0 || v.first() == nil {
+	if len(ways) == 0 {
 		return nil, false
+	}
+	if v.first() == nil {
+		return v.lost(v.base)
 	}
 	ways[v.r.IntN(len(ways))]()
 	got := v.b.Run(v.ctx, c, c)
-	if !got.Judged || got.Seen == nil {
-		return nil, false
+	switch {
+	case !got.Judged || got.Seen == nil && len(got.Keys) == 0:
+		return v.lost(got)
+	case got.Seen == nil:
+		return got.Keys, true // refused
 	}
 	return append(slices.Clone(got.Keys), wider(v.base.Seen, got.Seen)...), true
 }

@@ -46,6 +46,9 @@ func (o *Outcome) Text(w io.Writer) error {
 		if o.explain(findings, i) == nil {
 			fmt.Fprintf(&b, "finding: %s\n  case %d, not made small: %s\n", i.Key, i.Index, fuzz.Words(i.Values))
 		}
+		if len(i.Also) > 0 {
+			fmt.Fprintf(&b, "  seen with it in case %d: %s\n", i.Index, strings.Join(i.Also, "; "))
+		}
 	}
 	for _, i := range o.Incidents(Flaky) {
 		fmt.Fprintf(&b, "flaky, %d of %d runs: %s\n  case %d: %s\n", i.Hits, i.Runs, i.Key, i.Index, fuzz.Words(i.Values))
@@ -71,7 +74,8 @@ func (o *Outcome) ExitCode() int {
 		return harness.ExitFlaky
 	case len(unknown) > 0:
 		for _, i := range unknown {
-			if i.Key != "unknown: "+string(harness.CannotObserve) && i.Key != "unknown: "+string(harness.CannotApply) {
+			key := strings.TrimPrefix(i.Key, i.Oracle+": ")
+			if key != "unknown: "+string(harness.CannotObserve) && key != "unknown: "+string(harness.CannotApply) {
 				return harness.ExitFault
 			}
 		}

@@ -106,6 +106,10 @@ const (
 	Unknown Class = "unknown" // not judged
 )
 
+// rank orders the classes: of two runs of a case, what was found counts, and not
+// that evidence was lost another time.
+var rank = map[Class]int{Finding: 3, Flaky: 2, Unknown: 1}
+
 // Incident is one case that was not simply constrained.
 type Incident struct {
 	Index uint64 `json:"index"`
@@ -231,7 +235,11 @@ func (r *Results) Add(l *Line) error {
 	}
 	if i := l.Incident; i != nil {
 		k := order(i.Index, i.Oracle)
-		o.incidents[k] = larger(o.incidents[k], i)
+		if was := o.incidents[k]; was == nil || rank[i.Class] > rank[was.Class] {
+			o.incidents[k] = i
+		} else if rank[i.Class] == rank[was.Class] {
+			o.incidents[k] = larger(was, i)
+		}
 	}
 	if m := l.Minimal; m != nil {
 		k := order(m.Index, m.Oracle, m.Key)
