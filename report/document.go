@@ -135,6 +135,9 @@ func (s *Set) Document() *Document {
 		}
 		code.add(v)
 	}
+	if slices.ContainsFunc(d.Problems, func(p Problem) bool { return !p.Cut }) {
+		code.add(Fault) // what could not be read may be a finding
+	}
 	for _, k := range slices.Sorted(maps.Keys(unjudged)) {
 		d.Unjudged = append(d.Unjudged, &Tally{k, unjudged[k]})
 	}
@@ -198,8 +201,21 @@ type worst struct{ have [5]bool }
 
 func (w *worst) add(v Verdict) { w.have[v.ExitCode()] = true }
 
+// severity orders the verdicts, the worst first.
+var severity = []Verdict{Found, Flaky, Fault, Unsupported, Clean}
+
+// Worst is the exit status of two runs together.
+func Worst(a, b int) int {
+	for _, v := range severity {
+		if c := v.ExitCode(); c == a || c == b {
+			return c
+		}
+	}
+	return max(a, b) // one that is no verdict's
+}
+
 func (w *worst) verdict() Verdict {
-	for _, v := range []Verdict{Found, Flaky, Fault, Unsupported, Clean} {
+	for _, v := range severity {
 		if w.have[v.ExitCode()] {
 			return v
 		}

@@ -196,7 +196,11 @@ func (d *Document) junitFiles() *junitSuite {
 	s := &junitSuite{Name: "files"}
 	for _, p := range d.Problems {
 		x := &junitCase{Class: "files", Name: fmt.Sprintf("%s:%d", p.File, p.Line)}
-		x.Skipped = &junitResult{Message: p.Why}
+		if p.Cut {
+			x.Skipped = &junitResult{Message: p.Why}
+		} else {
+			x.Error = &junitResult{Message: p.Why}
+		}
 		s.Cases = append(s.Cases, x)
 	}
 	if len(s.Cases) == 0 {

@@ -195,13 +195,14 @@ func TestVerdicts(t *testing.T) {
 		return &campaign.Line{Incident: &campaign.Incident{Index: index, Class: c, Key: key}}
 	}
 	for name, c := range map[string]struct{ got, want Verdict }{
-		"nothing judged":  {of(), Fault},
-		"clean":           {of(judged), Clean},
-		"finding":         {of(judged, incident(1, campaign.Finding, "a"), incident(2, campaign.Flaky, "a")), Found},
-		"flaky":           {of(judged, incident(1, campaign.Flaky, "a"), incident(9, campaign.Unknown, "unknown: evidence-lost")), Flaky},
-		"lost":            {of(judged, incident(9, campaign.Unknown, "unknown: evidence-lost")), Fault},
-		"cannot observe":  {of(judged, incident(9, campaign.Unknown, "unknown: cannot-observe")), Unsupported},
-		"lost, then seen": {of(judged, incident(2, campaign.Unknown, "unknown: evidence-lost")), Clean},
+		"nothing judged":    {of(), Fault},
+		"clean":             {of(judged), Clean},
+		"finding":           {of(judged, incident(1, campaign.Finding, "a"), incident(2, campaign.Flaky, "a")), Found},
+		"flaky":             {of(judged, incident(1, campaign.Flaky, "a"), incident(9, campaign.Unknown, "unknown: evidence-lost")), Flaky},
+		"lost":              {of(judged, incident(9, campaign.Unknown, "unknown: evidence-lost")), Fault},
+		"cannot observe":    {of(judged, incident(9, campaign.Unknown, "unknown: cannot-observe")), Unsupported},
+		"lost, no word why": {of(judged, &campaign.Line{Block: &campaign.Block{First: 64, Others: 1}}), Fault},
+		"lost, then seen":   {of(judged, incident(2, campaign.Unknown, "unknown: evidence-lost")), Clean},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: %s, want %s", name, c.got, c.want)
@@ -230,6 +231,33 @@ func TestBrokenLines(t *testing.T) {
 	}
 	if d.Judged != 8 || !slices.Equal(at, []int{2, 3, 4, 5}) || !strings.HasPrefix(d.Problems[3].Why, "cut short") || d.Files[0].Lines != 2 {
 		t.Errorf("%d judged, problems %v, files %v", d.Judged, d.Problems, d.Files)
+	}
+}
+
+// What cannot be read may be what was found, unless a kill cut it short.
+func TestUnreadableIsNoPass(t *testing.T) {
+	good := `{"schema":1,"campaign":"x","block":{"first":0,"judged":"000000000000000f","others":"0000000000000000"}}` + "\n"
+	for name, tt := range map[string]struct {
+		files map[string]string
+		want  Verdict
+	}{
+		"whole":                      {map[string]string{"a": good}, Clean},
+		"cut short at the end":       {map[string]string{"a": good + `{"schema":1,"campaign":"x","incid`}, Clean},
+		"damaged in the middle":      {map[string]string{"a": good + `{"schema":1,"campaign":"x","incidXnt":{"index":1,"class":"finding","key":"k"}}` + "\n" + good}, Fault},
+		"no JSON":                    {map[string]string{"a": good + "hello\n"}, Fault},
+		"one of them empty":          {map[string]string{"a": good, "b": ""}, Fault},
+		"one of them of the future":  {map[string]string{"a": good, "b": `{"schema":9,"rows":[]}`}, Fault},
+		"a report that is no report": {map[string]string{"a": good, "b": `{"schema":1,"verdict":"fine"}`}, Fault},
+	} {
+		s := &Set{}
+		for f, text := range tt.files {
+			if err := s.Read(f, strings.NewReader(text)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if v := s.Document().Verdict; v != tt.want {
+			t.Errorf("%s: %s; want %s (%v)", name, v, tt.want, s.Document().Problems)
+		}
 	}
 }
 

@@ -108,7 +108,11 @@ func (d *Document) SARIF(w io.Writer, version string) error {
 		i.Notifications = append(i.Notifications, &sarifNotification{level, sarifMessage{plain(text)}})
 	}
 	for _, p := range d.Problems {
-		note("warning", "not read: "+p.String())
+		level := "error" // what could not be read may be a finding
+		if p.Cut {
+			level = "warning"
+		}
+		note(level, "not read: "+p.String())
 	}
 	for _, t := range d.Unjudged {
 		note("warning", fmt.Sprintf("not judged, %s: %s", count(t.Cases, "time"), t.Key))

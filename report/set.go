@@ -37,6 +37,11 @@ type Problem struct {
 	File string `json:"file"`
 	Line int    `json:"line,omitempty"` // from 1; 0 for the whole file
 	Why  string `json:"why"`
+	// Cut says that it is what a killed run leaves: a line that was not written
+	// to its end. No case counts as judged without the lines before that say
+	// so, so nothing is missing. Any other part that does not count may be
+	// what was found.
+	Cut bool `json:"cut,omitempty"`
 }
 
 // String is one line.
@@ -89,6 +94,9 @@ func (s *Set) Read(name string, in io.Reader) error {
 			s.line(name, n, line, whole)
 		}
 	}
+	if s.count == 0 {
+		s.problem(name, 0, "no result is in it", false)
+	}
 	return nil
 }
 
@@ -114,9 +122,9 @@ func (s *Set) document(name string, b []byte) bool {
 		r := &matrix.Report{}
 		switch err := json.Unmarshal(b, r); {
 		case err != nil:
-			s.problem(name, 0, err.Error())
+			s.problem(name, 0, err.Error(), false)
 		case r.Schema != 1:
-			s.problem(name, 0, fmt.Sprintf("a matrix of schema %d, this version reads 1", r.Schema))
+			s.problem(name, 0, fmt.Sprintf("a matrix of schema %d, this version reads 1", r.Schema), false)
 		default:
 			r.Rows = slices.DeleteFunc(r.Rows, func(row *matrix.Row) bool { return row == nil })
 			s.matrices[digestOf(r)] = r
@@ -134,7 +142,7 @@ func (s *Set) document(name string, b []byte) bool {
 func (s *Set) single(name string, line int, b []byte) {
 	r, err := harness.ReadReport(b)
 	if err != nil {
-		s.problem(name, line, err.Error())
+		s.problem(name, line, err.Error(), false)
 		return
 	}
 	s.cases[digestOf(r)] = r
@@ -148,19 +156,19 @@ func (s *Set) line(name string, n int, b []byte, whole bool) {
 	if err == nil {
 		return
 	}
-	why := err.Error()
-	if !whole {
+	why, cut := err.Error(), !whole
+	if cut {
 		why = "cut short: " + why
 	}
 	// In a string the quotes would be escaped, so this is where a line begins.
 	start := []byte(`{"schema":`)
 	for at := bytes.LastIndex(b, start); at > 0; at = bytes.LastIndex(b[:at], start) {
 		if s.result(name, n, b[at:]) == nil {
-			why = "cut short, and another line on the same one, which counts"
+			why, cut = "cut short, and another line on the same one, which counts", true
 			break
 		}
 	}
-	s.problem(name, n, why)
+	s.problem(name, n, why, cut)
 }
 
 func (s *Set) result(name string, n int, b []byte) error {
@@ -225,7 +233,9 @@ func (s *Set) place(key string, p Place) {
 	}
 }
 
-func (s *Set) problem(file string, line int, why string) { s.problems[Problem{file, line, why}] = true }
+func (s *Set) problem(file string, line int, why string, cut bool) {
+	s.problems[Problem{file, line, why, cut}] = true
+}
 
 // Merge adds another set, which stays as it is.
 func (s *Set) Merge(o *Set) error {

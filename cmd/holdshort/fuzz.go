@@ -301,6 +301,9 @@ func (c *fuzzCmd) campaign(ctx context.Context, s *streams, run *campaign.Campai
 	if judged, _ := o.Counts(); judged == 0 && code == 0 && run.Any() {
 		return fmt.Errorf("no case was judged: that is no pass")
 	}
+	if code == harness.ExitClean && ctx.Err() != nil {
+		return errors.New("interrupted: what was done is clean, and not all was done")
+	}
 	if code != 0 {
 		return &exit{code: code}
 	}

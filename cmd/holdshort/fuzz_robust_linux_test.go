@@ -78,6 +78,30 @@ func tmpfs(t *testing.T, options string) string {
 	return dir
 }
 
+// TestFuzzInterrupted: one that was told to end has told what it knows, and is no
+// campaign that was clean.
+func TestFuzzInterrupted(t *testing.T) {
+	fuzzing(t, "fuzz", "-n", "1", "-q") // or it is skipped
+	file := filepath.Join(t.TempDir(), "results")
+	cmd := exec.Command(binary, "fuzz", "-q", "-n", "1000000", "--seed", "3", "--out", file)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a block is written", func() bool { return blocks(t, file) > 0 })
+	if err := cmd.Process.Signal(unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if cmd.ProcessState.ExitCode() != harness.ExitFault || !strings.Contains(errs.String(), "interrupted") || !strings.Contains(out.String(), "cases judged") {
+		t.Errorf("%s\n%s%s", cmd.ProcessState, out.String(), errs.String())
+	}
+	if n := judgedIn(t, file); n < 64 {
+		t.Errorf("%d cases are in the file", n)
+	}
+}
+
 // TestFuzzKilled: what a killed campaign knew is in its file, the next one goes on
 // with it, and removes what the killed one could not.
 func TestFuzzKilled(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"github.com/holdshort/holdshort/fuzz/campaign"
 	"github.com/holdshort/holdshort/harness"
 	"github.com/holdshort/holdshort/harness/request"
+	"github.com/holdshort/holdshort/report"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
@@ -30,7 +32,7 @@ type replayCmd struct {
 
 // Help is the long text of "replay --help".
 func (replayCmd) Help() string {
-	return `Every finding that fuzz has made small is launched again, from the request in the file: neither the model nor the machine need be the same. Exit status 1 if one was seen again every time, 2 if only now and then, 0 if none was: it is fixed, or this kernel does not have it.
+	return `Every finding that fuzz has made small is launched again, from the request in the file: neither the model nor the machine need be the same. Exit status 1 if one was seen again every time, or something else that the file does not have, 2 if only now and then, 3 or 4 if a launch could not be judged, 0 if all were and none was seen: it is fixed, or this kernel does not have it.
 
 Examples:
   holdshort replay results.jsonl
@@ -46,7 +48,7 @@ type found struct {
 }
 
 func (c *replayCmd) Run(ctx context.Context, s *streams) error {
-	list, err := findings(c.Files, c.Case)
+	list, large, err := findings(c.Files, c.Case)
 	if err != nil {
 		return usage(err)
 	}
@@ -62,11 +64,15 @@ func (c *replayCmd) Run(ctx context.Context, s *streams) error {
 	}
 	defer b.Close()
 	code := harness.ExitClean
+	if large > 0 {
+		fmt.Fprintf(s.err, "holdshort: %d findings that were not made small are left out; \"holdshort shrink\" makes them\n", large)
+		code = harness.ExitFault
+	}
 	for _, f := range list {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		hits, others := 0, map[string]bool{}
+		hits, judged, others := 0, 0, map[string]bool{}
 		req, err := moved(f.Request, f.Dir, b.Dir)
 		if err != nil {
 			return fmt.Errorf("%s, case %d: %w", f.file, f.Index, err)
@@ -75,6 +81,9 @@ func (c *replayCmd) Run(ctx context.Context, s *streams) error {
 			v, err := again(ctx, b, req, f.Minimal)
 			if err != nil {
 				return fmt.Errorf("%s, case %d: %w", f.file, f.Index, err)
+			}
+			if v.Judged {
+				judged++
 			}
 			if slices.Contains(v.Keys, f.Key) {
 				hits++
@@ -89,20 +98,36 @@ func (c *replayCmd) Run(ctx context.Context, s *streams) error {
 		if f.info.Kernel != b.Kernel {
 			fmt.Fprintf(s.out, "  it was found on Linux %s, this is %s\n", f.info.Kernel, b.Kernel)
 		}
-		for k := range others {
+		for _, k := range slices.Sorted(maps.Keys(others)) {
 			fmt.Fprintf(s.out, "  and not in the file: %s\n", k)
 		}
-		switch {
-		case hits == max(1, c.Times):
-			code = harness.ExitFinding
-		case hits > 0 && code == harness.ExitClean:
-			code = harness.ExitFlaky
-		}
+		code = report.Worst(code, replayed(hits, judged, max(1, c.Times), others))
 	}
 	if code != 0 {
 		return &exit{code: code}
 	}
 	return nil
+}
+
+// replayed is the exit status for one finding that was launched again: it is
+// fixed only if all launches were judged, and nothing else was seen in them.
+func replayed(hits, judged, times int, others map[string]bool) int {
+	unjudged := func(k string) bool { return strings.Contains(k, "unknown") || strings.HasPrefix(k, "error: ") }
+	violated := slices.ContainsFunc(slices.Collect(maps.Keys(others)), func(k string) bool { return !unjudged(k) })
+	switch {
+	case hits == times || violated:
+		return harness.ExitFinding
+	case hits > 0:
+		return harness.ExitFlaky
+	case judged < times:
+		if slices.ContainsFunc(slices.Collect(maps.Keys(others)), func(k string) bool {
+			return !strings.HasSuffix(k, "unknown: "+string(harness.CannotObserve)) && !strings.HasSuffix(k, "unknown: "+string(harness.CannotApply))
+		}) || len(others) == 0 {
+			return harness.ExitFault
+		}
+		return harness.ExitUnsupported
+	}
+	return harness.ExitClean
 }
 
 // again launches a finding in the way that it was found.
@@ -166,13 +191,18 @@ func results(paths []string, f func(file string, r *campaign.Results) error) err
 	return nil
 }
 
-func findings(paths []string, index int64) ([]found, error) {
-	var out []found
-	err := results(paths, func(file string, r *campaign.Results) error {
+// findings are those that were made small, and how many were not.
+func findings(paths []string, index int64) (out []found, large int, err error) {
+	err = results(paths, func(file string, r *campaign.Results) error {
 		for _, o := range r.Outcomes() {
 			for _, m := range o.Findings() {
 				if index < 0 || m.Index == uint64(index) {
 					out = append(out, found{file, o.Info, m})
+				}
+			}
+			for _, i := range o.Incidents(campaign.Finding) {
+				if o.Explain(i) == nil && (index < 0 || i.Index == uint64(index)) {
+					large++
 				}
 			}
 		}
@@ -181,7 +211,7 @@ func findings(paths []string, index int64) ([]found, error) {
 	if err == nil && len(out) == 0 {
 		err = errors.New("no finding that was made small; \"holdshort shrink\" does that")
 	}
-	return out, err
+	return out, large, err
 }
 
 // moved is the request with its files elsewhere.
@@ -230,10 +260,10 @@ func (c *shrinkCmd) Run(ctx context.Context, s *streams) error {
 	for _, o := range before.Outcomes() {
 		if o.Info.Model != b.Model.Hash() {
 			fmt.Fprintf(s.err, "holdshort: seed %d: of model %s, this machine's is %s: left as it is\n", o.Info.Seed, o.Info.Model, b.Model.Hash())
-			code = harness.ExitUnsupported
+			code = report.Worst(code, harness.ExitUnsupported)
 			continue
 		}
-		run := &campaign.Campaign{Info: o.Info, Model: b.Model, Before: before, Out: f, Launch: b.Launch, Trace: b.Trace, Dir: b.Dir}
+		run := &campaign.Campaign{Info: o.Info, Model: b.Model, Before: before, Out: f, Launch: b.Launch, Refuse: b.Refuse, Trace: b.Trace, Dir: b.Dir}
 		if run.Oracles, _, err = b.Oracles(o.Info.Oracles); err != nil {
 			return err
 		}
@@ -243,7 +273,7 @@ func (c *shrinkCmd) Run(ctx context.Context, s *streams) error {
 		if err := o.Text(s.out); err != nil {
 			return err
 		}
-		code = max(code, o.ExitCode())
+		code = report.Worst(code, o.ExitCode())
 	}
 	if code != 0 {
 		return &exit{code: code}

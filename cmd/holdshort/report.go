@@ -29,7 +29,7 @@ type reportCmd struct {
 
 // Help is the long text of "report --help".
 func (reportCmd) Help() string {
-	return `Results are a set: files in any order, as often as one likes, come to the same, and the parts of a campaign to the whole. A broken line, as a kill leaves it, is named and the rest counts. A file name of - is stdout.
+	return `Results are a set: files in any order, as often as one likes, come to the same, and the parts of a campaign to the whole. A line that was cut short, as a kill leaves it, is named and the rest counts; anything else that cannot be read is status 4 unless there is a finding, since it may have been one. A file name of - is stdout.
 
 Exit status, for all files together: 0 clean, 1 a finding, 2 only findings that come and go, 3 not observable there, 4 evidence was lost or nothing was judged, 64 usage.
 
@@ -48,6 +48,9 @@ func (c *reportCmd) Run(s *streams) error {
 	doc := set.Document()
 	for _, p := range doc.Problems {
 		fmt.Fprintln(s.err, "holdshort: not read:", p)
+		if c.Merge != "" && !p.Cut {
+			return fmt.Errorf("%s is not written: it would not say that something is missing", c.Merge)
+		}
 	}
 	for _, out := range []struct {
 		path  string

@@ -81,5 +81,8 @@ func (o *Outcome) ExitCode() int {
 		}
 		return harness.ExitUnsupported
 	}
+	if _, others := o.Counts(); others > 0 {
+		return harness.ExitFault // the line that says why is missing
+	}
 	return harness.ExitClean
 }
