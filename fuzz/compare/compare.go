@@ -129,6 +129,11 @@ func (c *Comparison) one(index uint64, list []*Recording, found map[string]*Diff
 			continue
 		}
 		c.Unstable += len(x.Unstable)
+		for _, k := range x.Unstable {
+			if k == "verdict" || k == "refused" || k == "error" { // what it came to is more than a thing to leave out
+				c.Faults = append(c.Faults, fmt.Sprintf("%s: case %d: another %s each time", r.Name, index, k))
+			}
+		}
 		if x.Request != "" {
 			groups[x.Request] = append(groups[x.Request], r)
 		}

@@ -90,6 +90,10 @@ func TestUnstable(t *testing.T) {
 	if x := Compare([]*Recording{a, b}); len(x.Differences) != 0 || x.Unstable != 1 {
 		t.Errorf("%+v", x)
 	}
+	a = recording(t, "a", nil, Case{Request: "r", Seen: map[string]string{"x": "1"}, Unstable: []string{"verdict"}})
+	if x := Compare([]*Recording{a, b}); len(x.Faults) != 1 || !strings.Contains(x.Faults[0], "another verdict each time") {
+		t.Errorf("%+v", x)
+	}
 }
 
 // A recording that was cut short is no agreement.
