@@ -121,6 +121,9 @@ func (r *Report) compare() {
 	unexplained := map[string]bool{}
 	r.Good = len(r.Rows) > 0
 	for _, row := range r.Rows {
+		if row.idle() {
+			row.Deficits = append(row.Deficits, "of the tests that were asked for there is none")
+		}
 		if len(row.Faults) > 0 || row.Findings() > 0 || len(row.Deficits) > 0 || row.Count(Fail)+row.Count(Lost) > 0 {
 			r.Good = false
 		}

@@ -81,7 +81,9 @@ func TestCompare(t *testing.T) {
 			{Kernel: "a", Tests: []Test{pass}, Programs: []Ran{{Name: "soak", Outcome: Pass}}},
 			{Kernel: "b", Tests: []Test{pass}, Programs: []Ran{{Name: "soak", Outcome: Lost}}},
 		}, false, 0, 1, 0},
-		"nothing at all": {nil, false, 0, 0, 0},
+		"no test at all":    {[]*Row{row("a", Test{"p", "", Pass, noTests, 0}, Test{"q", "", Pass, noTests, 0})}, false, 0, 0, 0},
+		"a package without": {[]*Row{row("a", pass, Test{"q", "", Pass, noTests, 0})}, true, 0, 0, 0},
+		"nothing at all":    {nil, false, 0, 0, 0},
 	} {
 		r := &Report{Rows: c.rows}
 		r.compare()

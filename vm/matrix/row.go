@@ -225,6 +225,14 @@ func (m *Matrix) fill(row *Row) {
 	}
 }
 
+// noTests is what is said of a package that has no test, or none that was asked for.
+const noTests = "no tests"
+
+// idle reports that tests were to run, and that there was none.
+func (r *Row) idle() bool {
+	return len(r.Tests) > 0 && !slices.ContainsFunc(r.Tests, func(t Test) bool { return t.Outcome != Pass || t.Why != noTests })
+}
+
 // record takes what one job has printed; e is nil if it never ended.
 func (m *Matrix) record(ctx context.Context, row *Row, j *Job, out, errs []byte, e *vm.Ending) {
 	status, seconds := -1, 0.0
@@ -243,7 +251,7 @@ func (m *Matrix) record(ctx context.Context, row *Row, j *Job, out, errs []byte,
 			row.Faults = append(row.Faults, err.Error())
 		}
 		if len(tests) == 0 {
-			tests = []Test{{Package: j.Name, Outcome: Pass, Why: "no tests"}}
+			tests = []Test{{Package: j.Name, Outcome: Pass, Why: noTests}}
 			if status != 0 {
 				tests[0].Outcome, tests[0].Why = Lost, lastLines(string(errs), 10)
 			}
