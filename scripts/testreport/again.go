@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -63,12 +65,30 @@ func (a *again) report(w io.Writer) {
 }
 
 func repeatTests(pkg string, tests []string) bool {
-	args := []string{"test", fmt.Sprintf("-count=%d", repetitions), "-run", "^(" + strings.Join(tests, "|") + ")$"}
+	args := []string{"test", "-json", fmt.Sprintf("-count=%d", repetitions), "-run", "^(" + strings.Join(tests, "|") + ")$"}
 	for _, f := range os.Args[1:] { // its flags, not its packages
-		if strings.HasPrefix(f, "-") && !strings.HasPrefix(f, "-count") {
+		if strings.HasPrefix(f, "-") && !strings.HasPrefix(f, "-count") && !strings.HasPrefix(f, "-coverprofile") {
 			args = append(args, f)
 		}
 	}
-	out, err := exec.Command("go", append(args, pkg)...).CombinedOutput()
-	return err == nil && !strings.Contains(string(out), "no tests to run")
+	out, err := exec.Command("go", append(args, pkg)...).Output()
+	return err == nil && passedEach(out, tests)
+}
+
+// passedEach reports whether each of the tests passed in each repetition: one that
+// was skipped has shown nothing.
+func passedEach(out []byte, tests []string) bool {
+	passed := map[string]int{}
+	for line := range bytes.Lines(out) {
+		var e event
+		if json.Unmarshal(line, &e) == nil && e.Action == "pass" {
+			passed[e.Test]++
+		}
+	}
+	for _, t := range tests {
+		if passed[t] != repetitions {
+			return false
+		}
+	}
+	return true
 }

@@ -176,9 +176,10 @@ func (r *report) printFailure(w io.Writer, e *event) {
 	}
 }
 
-var crash = regexp.MustCompile(`(?m)^(panic: |fatal error: |exit status [^1])`)
+var crash = regexp.MustCompile(`(?m)^(panic: |fatal error: |WARNING: DATA RACE|exit status [^1])`)
 
-// crashed reports whether the package's tests ended before all had run.
+// crashed reports whether the package's tests ended before all had run, or raced:
+// that another time they did not says nothing.
 func (r *report) crashed(pkg string) bool {
 	for k, out := range r.output {
 		if strings.HasPrefix(k, pkg+"\x00") && crash.MatchString(out.String()) {

@@ -90,6 +90,7 @@ func TestAgain(t *testing.T) {
 		"fails again":     {1, false, broken, true, "p [TestBad]"},
 		"too many":        {1, true, append([]string{`{"Action":"fail","Package":"p","Test":"TestOther"}`}, broken...), true, ""},
 		"panic":           {1, true, append([]string{`{"Action":"output","Package":"p","Test":"TestBad","Output":"panic: x [recovered]\n"}`}, broken...), true, ""},
+		"data race":       {1, true, append([]string{`{"Action":"output","Package":"p","Test":"TestBad","Output":"WARNING: DATA RACE\n"}`}, broken...), true, ""},
 		"no test to name": {1, true, broken[3:], true, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -108,5 +109,23 @@ func TestAgain(t *testing.T) {
 				t.Error(out)
 			}
 		})
+	}
+}
+
+func TestPassedEach(t *testing.T) {
+	pass, skip := `{"Action":"pass","Test":"TestA"}`+"\n", `{"Action":"skip","Test":"TestA"}`+"\n"
+	sub, whole := `{"Action":"pass","Test":"TestA/x"}`+"\n", `{"Action":"pass","Package":"p"}`+"\n"
+	for name, tt := range map[string]struct {
+		out  string
+		want bool
+	}{
+		"each time":       {strings.Repeat(sub+pass, repetitions) + whole, true},
+		"skipped once":    {strings.Repeat(pass, repetitions-1) + skip + whole, false},
+		"only part of it": {strings.Repeat(sub, repetitions) + whole, false},
+		"no such test":    {whole, false},
+	} {
+		if got := passedEach([]byte(tt.out), []string{"TestA"}); got != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }
