@@ -3,7 +3,7 @@
 export CGO_ENABLED ?= 0
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## bin/holdshort, one static binary
 	go build -trimpath -o bin/holdshort ./cmd/holdshort
@@ -67,7 +67,7 @@ report: build ## one report of FILES=results...; ARGS='--html report.html'
 engines: ## other people's engines, as far as installed: a table of fixed cases and N random requests each, then the tests and suites that run them; GATE=1 fails on what is not explained
 	@scripts/deps.sh test
 	@go run ./internal/cmd/engines -n $(or $(N),30) -seed $(or $(SEED),1) $(if $(GATE),-gate) $(ARGS)
-	@scripts/test.sh ./harness/engine ./harness ./suites/selftest -run 'Engine|Verify|Suites'
+	@scripts/test.sh -run='Engine|Verify|Suites' ./harness/engine ./harness ./suites/selftest
 	@$(MAKE) --no-print-directory examples
 
 action: ## what action.yml does, here: CONFIG=config.json ENGINE=bwrap, or COMMAND='...'
