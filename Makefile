@@ -27,7 +27,7 @@ race: ## the same under the race detector
 	@scripts/deps.sh test
 	@CGO_ENABLED=1 scripts/test.sh -race $(PKG)
 
-mutants: ## plant some 350 faults in launcher, observer and oracle, one at a time: how many cases does it take to find each; ARGS='-v -run umask'
+mutants: ## plant faults in launcher, observer and oracle, one at a time: how many cases does it take to find each; ARGS='-v -run umask'
 	go run -tags mutants ./internal/cmd/mutants $(or $(ARGS),-o docs/mutants.md)
 
 mutate: ## change our own code, one operator at a time: does a test fail; PKG=./internal/cbpf ARGS='-files compare -v'
