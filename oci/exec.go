@@ -73,6 +73,9 @@ func verbExec(r *invocation, f *flagSet, args []string) error {
 	if (o.process == "") == (len(o.args) == 0) {
 		return wrongArgs("exec", "either a command or --process")
 	}
+	if err := o.alone(f); err != nil {
+		return err
+	}
 	if len(o.cgroup) > 0 {
 		return errors.New("--cgroup: not supported: the process is in the container's cgroups")
 	}
@@ -83,6 +86,25 @@ func verbExec(r *invocation, f *flagSet, args []string) error {
 	}
 	defer c.close()
 	return r.exec(r.ctx, c, o)
+}
+
+// besideProcess are the flags that say nothing about what --process has.
+var besideProcess = []string{
+	"process", "p", "tty", "t", "detach", "d", "console-socket", "pid-file", "preserve-fds", "no-subreaper", "ignore-paused", "cgroup",
+}
+
+// alone refuses flags that a file with the process would overrule in silence.
+func (o *execOptions) alone(f *flagSet) error {
+	if o.process == "" {
+		return nil
+	}
+	var errs []error
+	for _, name := range f.given() {
+		if !slices.Contains(besideProcess, name) {
+			errs = append(errs, fmt.Errorf("--%s together with --process: the file says what the process has; put it there", name))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // process is what is to be run: the container's own process with other

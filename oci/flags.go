@@ -86,6 +86,14 @@ func (f *flagSet) parse(args []string, first int) ([]string, error) {
 	}
 }
 
+// given are the names of the flags that were on the command line, in order of
+// name.
+func (f *flagSet) given() []string {
+	var out []string
+	f.set.Visit(func(g *flag.Flag) { out = append(out, g.Name) })
+	return out
+}
+
 func (f *flagSet) usage(line string) string {
 	return "USAGE:\n   holdshort oci " + line + "\n\nOPTIONS:\n" + strings.Join(f.help, "\n") + "\n"
 }
