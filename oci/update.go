@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -25,6 +26,9 @@ func verbUpdate(r *invocation, f *flagSet, args []string) error {
 		return err
 	}
 	defer c.close()
+	if err := u.alone(file); err != nil {
+		return err
+	}
 	if c.status() == specs.StateStopped {
 		return errNotRunning
 	}
@@ -75,6 +79,20 @@ func newUpdate(f *flagSet) *updateFlags {
 	return u
 }
 
+// alone refuses flags that a file with all limits would overrule in silence.
+func (u *updateFlags) alone(file string) error {
+	if file == "" {
+		return nil
+	}
+	var errs []error
+	for _, name := range updateNames {
+		if *u.values[name] != "" {
+			errs = append(errs, fmt.Errorf("--%s together with --resources: the file says what the limits are; put it there", name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 func (u *updateFlags) apply(res *specs.LinuxResources) error {
 	var errs []error
 	signed := func(name string) *int64 {
@@ -113,6 +131,9 @@ func (u *updateFlags) apply(res *specs.LinuxResources) error {
 		res.Pids = &specs.LinuxPids{Limit: n}
 	}
 	if n := unsigned("blkio-weight"); n != nil {
+		if *n > math.MaxUint16 { // the field has no more, and a part of the number is another weight
+			errs = append(errs, fmt.Errorf("--blkio-weight: %d is above %d", *n, math.MaxUint16))
+		}
 		w := uint16(*n)
 		res.BlockIO = &specs.LinuxBlockIO{Weight: &w}
 	}
@@ -144,8 +165,8 @@ func parseSize(s string) (int64, error) {
 
 // update translates limits as create does, and writes them.
 func (c *container) update(res *specs.LinuxResources) error {
-	if m := res.Memory; m != nil {
-		m.CheckBeforeUpdate = nil // the kernel refuses what is in use, on version 1; version 2 reclaims and then kills
+	if m := res.Memory; m != nil && m.CheckBeforeUpdate != nil && *m.CheckBeforeUpdate {
+		return &engine.UnsupportedError{Field: "linux.resources.memory.checkBeforeUpdate", Why: "what is in use is not looked at before a limit is written; look at it with events --stats"}
 	}
 	req, err := c.spec()
 	if err != nil {
