@@ -326,8 +326,12 @@ func verbList(r *invocation, f *flagSet, args []string) error {
 	list := []*stateOutput{}
 	for _, e := range entries {
 		c, err := findContainer(r.root, e.Name(), false)
-		if err != nil {
+		if errors.Is(err, errNoContainer) {
 			continue // deleted meanwhile
+		}
+		if err != nil {
+			r.warn("%s: %v", filepath.Join(r.root, e.Name()), err) // it may be somebody's who looks for it here
+			continue
 		}
 		list = append(list, c.output())
 		c.close()

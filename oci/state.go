@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -78,16 +79,39 @@ func makeContainer(root, id string) (*container, error) {
 		return nil, err
 	}
 	c := &container{record: record{ID: id, Owner: os.Getuid(), Created: time.Now().UTC()}, root: root}
-	if err := os.Mkdir(c.path(), 0o700); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			return nil, fmt.Errorf("container with given ID already exists: %s", id)
+	for {
+		if err := os.Mkdir(c.path(), 0o700); err != nil {
+			if errors.Is(err, fs.ErrExist) {
+				return nil, c.exists()
+			}
+			return nil, err
 		}
-		return nil, err
+		if err := c.claim(); !errors.Is(err, errNoContainer) { // deleted before we had it
+			return c, err
+		}
 	}
+}
+
+func (c *container) exists() error {
+	return fmt.Errorf("container with given ID already exists: %s", c.ID)
+}
+
+// claim takes the lock of a directory that was just made. Until then it is
+// nobody's: it may have been deleted, and made anew by another create, whose
+// container is not to be overwritten.
+func (c *container) claim() error {
 	if err := c.open(true); err != nil {
-		return nil, err
+		return err
 	}
-	return c, nil
+	_, err := os.Lstat(filepath.Join(c.path(), stateFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	c.close()
+	if err == nil {
+		err = c.exists()
+	}
+	return err
 }
 
 // find opens a container. With lock, no other verb has it until it is closed.
@@ -193,11 +217,21 @@ func (c *container) write(name string, b []byte) error {
 	return replaceFile(filepath.Join(c.path(), name), b, 0o600)
 }
 
-// replaceFile writes a file that is never seen half written.
+// replaceFile writes a file that is never seen half written. What others have
+// put at its place, or at that of the file it is made from, is not written
+// through: pid files are also in directories that are not ours alone.
 func replaceFile(path string, b []byte, mode os.FileMode) error {
 	dir, base := filepath.Split(path)
-	tmp := filepath.Join(dir, "."+base+"."+strconv.Itoa(os.Getpid()))
-	if err := os.WriteFile(tmp, b, mode); err != nil {
+	tmp := filepath.Join(dir, "."+base+"."+rand.Text())
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
 		_ = os.Remove(tmp)
 		return err
 	}

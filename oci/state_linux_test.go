@@ -1,0 +1,86 @@
+package oci
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestClaim: between making the directory and having its lock, another may have
+// deleted it and made a container there.
+func TestClaim(t *testing.T) {
+	root := t.TempDir()
+	theirs, err := makeContainer(root, "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := theirs.save(); err != nil {
+		t.Fatal(err)
+	}
+	theirs.close()
+	late := &container{record: record{ID: "x"}, root: root}
+	if err := late.claim(); err == nil || !strings.Contains(err.Error(), "already exists") {
+		t.Errorf("claimed with %v what another has made", err)
+	}
+	if late.dir != nil {
+		t.Error("it is still locked")
+	}
+	if _, err := findContainer(root, "x", false); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPlantedLinks: a file is not written through a link at a name that can be
+// guessed, nor through one at its own.
+func TestPlantedLinks(t *testing.T) {
+	dir := t.TempDir()
+	victim := filepath.Join(dir, "victim")
+	if err := os.WriteFile(victim, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "pid")
+	symlink(t, victim, path)
+	symlink(t, victim, filepath.Join(dir, ".pid."+strconv.Itoa(os.Getpid())))
+	if err := writePIDFile(path, 7); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(victim); err != nil || string(b) != "old" {
+		t.Errorf("what the link leads to is now %q, %v", b, err)
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != "7" {
+		t.Errorf("the file is %q, %v", b, err)
+	}
+	if st, err := os.Lstat(path); err != nil || !st.Mode().IsRegular() {
+		t.Errorf("it is %v, %v", st.Mode(), err)
+	}
+}
+
+// TestListTellsWhatItCannotRead: a container whose record is broken is not left
+// out without a word, and does not hide the others.
+func TestListTellsWhatItCannotRead(t *testing.T) {
+	bundle(t, nil, nil)
+	c := newCommand(t)
+	for _, id := range []string{"broken", "sound"} {
+		k, err := makeContainer(c.root, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := k.save(); err != nil {
+			t.Fatal(err)
+		}
+		k.close()
+	}
+	file := filepath.Join(c.root, "broken", stateFile)
+	if err := os.WriteFile(file, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, said := c.run("list", "--quiet")
+	if code != 0 || out != "sound\n" || !strings.Contains(said, "level=warning") || !strings.Contains(said, filepath.Join(c.root, "broken")) {
+		t.Errorf("status %d, %q, %q", code, out, said)
+	}
+	if err := os.Remove(file); err != nil { // for the clean-up
+		t.Fatal(err)
+	}
+}
