@@ -63,7 +63,7 @@ func (r *invocation) createWith(ctx context.Context, o *createOptions, files fun
 	if err != nil {
 		return nil, err
 	}
-	original := *req.Spec
+	version, annotations := req.Spec.Version, maps.Clone(req.Spec.Annotations) // before compile leaves some out
 	noProcess := req.Spec.Process == nil
 	opts, err := files(req.Process()) // which may add to its environment
 	if err != nil {
@@ -81,7 +81,7 @@ func (r *invocation) createWith(ctx context.Context, o *createOptions, files fun
 	if err != nil {
 		return nil, err
 	}
-	c.Version, c.Bundle, c.Annotations, c.NoProcess = original.Version, bundle, original.Annotations, noProcess
+	c.Version, c.Bundle, c.Annotations, c.NoProcess = version, bundle, annotations, noProcess
 	c.req = req
 	c.Rootfs, c.Cgroups = cc.cfg.Root.Path, cgroupsOf(cc.cfg)
 	if err := r.bring(ctx, c, cc, o, opts, saved); err != nil {

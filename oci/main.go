@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -256,7 +257,16 @@ type stateOutput struct {
 }
 
 func (c *container) output() *stateOutput {
-	return &stateOutput{State: *c.state(c.status()), Rootfs: c.Rootfs, Created: c.Created}
+	return &stateOutput{State: *c.state(c.status()), Rootfs: c.Rootfs, Created: c.Created, Owner: c.owner()}
+}
+
+// owner is the name of who made it, or #UID.
+func (c *container) owner() string {
+	uid := strconv.Itoa(c.Owner)
+	if u, err := user.LookupId(uid); err == nil {
+		return u.Username
+	}
+	return "#" + uid
 }
 
 func verbState(r *invocation, f *flagSet, args []string) error {

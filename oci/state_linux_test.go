@@ -1,11 +1,15 @@
 package oci
 
 import (
+	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // TestClaim: between making the directory and having its lock, another may have
@@ -82,5 +86,31 @@ func TestListTellsWhatItCannotRead(t *testing.T) {
 	}
 	if err := os.Remove(file); err != nil { // for the clean-up
 		t.Fatal(err)
+	}
+}
+
+// TestStateIsWhole: the annotations are those of the configuration, also those
+// that the launcher has no use for, and there is an owner.
+func TestStateIsWhole(t *testing.T) {
+	c, id := newCommand(t), id(t)
+	want := map[string]string{"run.oci.handler": "x", "a": "b"}
+	c.must("create", "--bundle", bundle(t, []string{"/bin/true"}, func(s *specs.Spec) { s.Annotations = want }), id)
+	pid := c.state(id).Pid
+	for name, out := range map[string]string{"state": c.must("state", id), "list": c.must("list", "--format", "json")} {
+		if name == "state" {
+			out = "[" + out + "]"
+		}
+		var list []stateOutput
+		if err := json.Unmarshal([]byte(out), &list); err != nil || len(list) != 1 {
+			t.Fatalf("%s: %v, %s", name, err, out)
+		}
+		if s := list[0]; !maps.Equal(s.Annotations, want) || s.Owner == "" {
+			t.Errorf("%s: annotations %v, owner %q", name, s.Annotations, s.Owner)
+		}
+	}
+	c.must("delete", "--force", id)
+	reap(t, pid)
+	if name := (&container{record: record{Owner: 1<<31 - 3}}).owner(); name != "#2147483645" {
+		t.Errorf("nobody's name is %q", name)
 	}
 }
