@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -71,16 +72,26 @@ func Guard() {
 			delete(watched, pid)
 		}
 	}
-	for pid, closed := range watched {
-		for _, p := range append(below(pid), pid) {
-			if !stopped(p) {
-				continue
-			}
-			if closed {
-				_ = unix.Kill(p, unix.SIGKILL)
-			}
-			_ = unix.Kill(p, unix.SIGCONT)
+	// What stops at its entry point just now is stopped a moment later.
+	for range 40 {
+		for pid, closed := range watched {
+			release(pid, closed)
 		}
+		time.Sleep(50 * time.Millisecond) //nolint:forbidigo // nobody tells of a process that stops but to its parent and tracer
+	}
+}
+
+// release lets go, or kills, what is stopped of a process and all that descends
+// from it.
+func release(pid int, closed bool) {
+	for _, p := range append(below(pid), pid) {
+		if !stopped(p) {
+			continue
+		}
+		if closed {
+			_ = unix.Kill(p, unix.SIGKILL)
+		}
+		_ = unix.Kill(p, unix.SIGCONT)
 	}
 }
 
@@ -92,9 +103,11 @@ func stat(pid int) []string {
 	return strings.Fields(string(b)[strings.LastIndexByte(string(b), ')')+1:])
 }
 
+// stopped: by a signal, or still by the tracer, which the keeper was and from whom
+// the kernel takes its tracees only after its files (do_exit, kernel/exit.c).
 func stopped(pid int) bool {
 	f := stat(pid)
-	return len(f) > 0 && f[0] == "T"
+	return len(f) > 0 && (f[0] == "T" || f[0] == "t")
 }
 
 // below lists what descends from a process.

@@ -284,13 +284,17 @@ func (j *job) create(ctx context.Context, answer func(error)) error {
 	j.k.containers[j.key()] = c
 	j.k.mu.Unlock()
 	answer(nil)
+	pid := 0
 	err = a.Ended(ctx)
 	if err == nil {
-		c.pid, err = j.pid()
+		pid, err = j.pid()
 	}
 	if err == nil {
-		j.k.guard.add(c.pid, j.m.Policy.Closed)
-		c.created, err = a.Created(ctx, c.pid, j.m.Policy.Freeze || j.m.Policy.Enforce)
+		j.k.mu.Lock()
+		c.pid = pid
+		j.k.mu.Unlock()
+		j.k.guard.add(pid, j.m.Policy.Closed)
+		c.created, err = a.Created(ctx, pid, j.m.Policy.Freeze || j.m.Policy.Enforce)
 	}
 	if c.err = err; err != nil {
 		j.k.forget(j.key(), c)
@@ -298,7 +302,7 @@ func (j *job) create(ctx context.Context, answer func(error)) error {
 		return fmt.Errorf("no container came of it, or none that can be found: %w", err)
 	}
 	close(c.ready)
-	defer j.k.guard.remove(c.pid)
+	defer j.k.guard.remove(pid)
 	defer c.created.Close()
 	cs, err := c.created.Wait(ctx)
 	switch {
@@ -371,25 +375,36 @@ func (j *job) run(ctx context.Context, answer func(error)) error {
 	j.k.mu.Lock()
 	j.k.containers[j.key()] = c
 	j.k.mu.Unlock()
+	detached := false // it goes on, and others may be started in it
 	defer func() {
-		if c.pid == 0 {
+		if !detached {
 			j.k.forget(j.key(), c)
 		}
 	}()
-	return j.whole(ctx, req, "run", answer)
+	return j.whole(ctx, req, "run", answer, func(pid int) {
+		if detached = pid > 0 && unix.Kill(pid, 0) == nil; detached {
+			j.k.mu.Lock()
+			c.pid = pid
+			j.k.mu.Unlock()
+		}
+	})
 }
 
 // exec is one more process in a container.
 func (j *job) exec(ctx context.Context, answer func(error)) error {
 	j.k.mu.Lock()
 	c := j.k.containers[j.key()]
+	pid := 0
+	if c != nil {
+		pid = c.pid
+	}
 	j.k.mu.Unlock()
 	if c == nil {
 		err := errors.New("nobody saw this container being created")
 		answer(err)
 		return err
 	}
-	pid, err := c.pid, error(nil)
+	var err error
 	if pid == 0 {
 		pid, err = (&job{k: j.k, m: j.m, call: &Call{ID: j.call.ID, Root: j.call.Root}}).pid()
 	}
@@ -402,11 +417,12 @@ func (j *job) exec(ctx context.Context, answer func(error)) error {
 		answer(err)
 		return err
 	}
-	return j.whole(ctx, req, "exec", answer)
+	return j.whole(ctx, req, "exec", answer, nil)
 }
 
 // whole verifies what one call starts, from its beginning to its end.
-func (j *job) whole(ctx context.Context, req *request.Request, what string, answer func(error)) error {
+// seen, if it is not nil, is told the workload's process.
+func (j *job) whole(ctx context.Context, req *request.Request, what string, answer func(error), seen func(pid int)) error {
 	killed := new(bool)
 	held := j.m.Policy.Enforce || j.m.Policy.Freeze
 	a, err := j.k.v.Attach(ctx, req, j.front, held, j.options(j.m.Policy, killed))
@@ -421,6 +437,9 @@ func (j *job) whole(ctx context.Context, req *request.Request, what string, answ
 	cs, err := a.Wait(ctx)
 	if err != nil {
 		return err
+	}
+	if seen != nil {
+		seen(cs.Meta.Workload.HostPID)
 	}
 	return j.write(cs, what, *killed)
 }
