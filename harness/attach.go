@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/holdshort/holdshort/harness/request"
@@ -139,14 +140,14 @@ func (c *Created) Wait(ctx context.Context) (*Case, error) {
 		rec, err := c.watch.Frozen(ctx)
 		if err != nil {
 			if !errors.Is(err, unix.ESRCH) {
-				_ = unix.Kill(c.pid, unix.SIGCONT)
+				c.e.undecided(c.pid, err)
 			}
 			return nil, err
 		}
 		s := rec.Snapshot(probes.AtExec)
 		if s == nil {
-			_ = unix.Kill(c.pid, unix.SIGCONT)
-			return nil, errors.New("harness: it stopped, and its exec was not seen")
+			c.e.undecided(c.pid, errUnseen)
+			return nil, errUnseen
 		}
 		c.e.holdOne(ctx, c.watch, &candidate{observed: observed{c.watch, rec}, n: s.Exec, at: s.TimeNS})
 	}
@@ -158,7 +159,9 @@ func (c *Created) Wait(ctx context.Context) (*Case, error) {
 	if s == nil {
 		return nil, fmt.Errorf("harness: process %d ended without executing anything: %w", c.pid, unix.ESRCH)
 	}
-	cs := c.e.one(&candidate{observed: observed{c.watch, rec}, n: s.Exec, at: s.TimeNS})
+	own := observed{c.watch, rec}
+	cs := c.e.one(&candidate{observed: own, n: s.Exec, at: s.TimeNS})
+	cs.certain(append(slices.Clip(c.e.records), own))
 	cs.Meta.Executions = 1
 	return cs, nil
 }

@@ -91,6 +91,8 @@ func (h *held) look(b *oracle.Beyond) (got any, holds bool, why string, err erro
 	switch {
 	case name == "mounts":
 		return h.mount(b.Want.(specs.Mount))
+	case name == "linux.cgroupsPath":
+		return h.cgroupsPath(b.Want.(string))
 	case name == "linux.rootfsPropagation":
 		return h.propagation(b.Want.(string))
 	case name == "mounts.propagation":

@@ -109,3 +109,31 @@ func cgroupsOf(pid string) (map[string]string, error) {
 	}
 	return out, nil
 }
+
+// cgroupsPath looks whether the workload is in the cgroup of a relative
+// linux.cgroupsPath, wherever below its own the engine has made it. Of a path for
+// systemd, "slice:prefix:name", the last part is the scope (or the slice) that
+// systemd makes of prefix and name.
+func (h *held) cgroupsPath(want string) (got any, holds bool, why string, err error) {
+	own, err := cgroupsOf(strconv.Itoa(h.pid))
+	if err != nil {
+		return nil, false, "", err
+	}
+	end := "/" + strings.TrimPrefix(want, "/")
+	if f := strings.Split(want, ":"); len(f) == 3 {
+		switch {
+		case strings.HasSuffix(f[2], ".slice"):
+			end = "/" + f[2]
+		case f[1] == "":
+			end = "/" + f[2] + ".scope"
+		default:
+			end = "/" + f[1] + "-" + f[2] + ".scope"
+		}
+	}
+	for _, at := range own {
+		if strings.HasSuffix(at, end) {
+			return own, true, "", nil
+		}
+	}
+	return own, false, "no cgroup of it ends in " + end, nil
+}

@@ -234,11 +234,12 @@ type observed struct {
 	rec   *probes.Record
 }
 
+// postureAt is the first posture of a kind, nil if there is none.
 func postureAt(rec *probes.Record, at probes.At) *posture.Posture {
 	for i := range rec.Snapshots {
 		if rec.Snapshots[i].At == at {
 			return rec.Snapshots[i].Posture()
 		}
 	}
-	return &posture.Posture{}
+	return nil
 }

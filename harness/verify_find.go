@@ -29,6 +29,9 @@ type engineRun struct {
 	root   posture.Value[posture.Inode] // of the changed root, if one was asked for
 	binary posture.Value[posture.Inode] // the engine's own file
 
+	others map[uint32]int // who was in which namespace before, if a new one is asked for
+	booted int64          // CLOCK_BOOTTIME then
+
 	unheld  bool // nothing of it is held, though the Verifier could
 	before  held // what mounts and devices were before
 	records []observed
@@ -69,6 +72,12 @@ func (v *Verifier) engineRun(req *request.Request, opts *VerifyOptions) *engineR
 	e := &engineRun{v: v, req: req, begun: monotonic(), frozen: map[execution]*stopped{}}
 	if opts != nil {
 		e.opts = *opts
+	}
+	for _, ns := range nsFiles {
+		if req.Namespace(ns.kind).Fresh() {
+			e.others, e.booted = everyNamespace(), boottime()
+			break
+		}
 	}
 	l := e.launch()
 	_ = l.foresee()
@@ -211,30 +220,58 @@ func postureOf(rec *probes.Record, n int) *posture.Posture {
 
 // callerOf is the posture in which the engine was started: at the exec of its
 // own file, if that is known, else of the command. Where the command is the
-// workload itself, it is that of who started it.
+// workload itself, it is that of who started it. It is nil if it was not seen.
 func (e *engineRun) callerOf(records []observed, c *candidate) *posture.Posture {
-	if e.binary.IsKnown() {
-		var first *probes.Snapshot
-		for _, s := range records {
-			for i := range s.rec.Snapshots {
-				sn := &s.rec.Snapshots[i]
-				if sn.At != probes.AtExec {
-					continue
-				}
-				if exe, ok := sn.Posture().Exec.Exe.Get(); ok && posture.Known(exe) == e.binary && (first == nil || sn.TimeNS < first.TimeNS) {
-					first = sn
-				}
+	var first *probes.Snapshot
+	for _, s := range records {
+		for i := range s.rec.Snapshots {
+			sn := &s.rec.Snapshots[i]
+			if !e.binary.IsKnown() || sn.At != probes.AtExec || c.is(s.rec, sn) {
+				continue // the workload may be the same file
+			}
+			if exe, ok := sn.Posture().Exec.Exe.Get(); ok && posture.Known(exe) == e.binary && (first == nil || sn.TimeNS < first.TimeNS) {
+				first = sn
 			}
 		}
-		if first != nil {
-			return first.Posture()
-		}
+	}
+	if first != nil && first.TimeNS < c.at {
+		return first.Posture()
 	}
 	root := records[0].rec
-	if c != nil && c.rec.TGID == root.TGID && c.rec.StartNS == root.StartNS && c.n == 1 && root.Caller != nil {
+	if c.rec.TGID == root.TGID && c.rec.StartNS == root.StartNS && c.n == 1 {
+		if root.Caller == nil {
+			return nil
+		}
 		return root.Caller.Posture()
 	}
 	return postureAt(root, probes.AtExec)
+}
+
+// is reports whether a snapshot is of the candidate's own exec, or a later one of
+// the same process.
+func (c *candidate) is(rec *probes.Record, s *probes.Snapshot) bool {
+	return rec.TGID == c.rec.TGID && rec.StartNS == c.rec.StartNS && s.Exec >= c.n
+}
+
+// incomplete says why not every execution need have been seen; empty if all were.
+// That is no flaw of the one that is judged, but another may be the workload's.
+func incomplete(records []observed) string {
+	var lost uint64
+	for _, s := range records {
+		lost += s.rec.Lost + s.rec.LostElsewhere
+	}
+	if lost == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d events of the engine's processes or of others were lost, so an execution of the program may not have been seen", lost)
+}
+
+// certain takes back a verdict that rests on all having been seen.
+func (c *Case) certain(records []observed) {
+	if why := incomplete(records); why != "" && c.Verdict == Constrained {
+		c.Verdict = Unknown
+		c.doubt(EvidenceLost, why)
+	}
 }
 
 // behindMounts corrects what was looked up in the engine's root for what mounts

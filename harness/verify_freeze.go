@@ -66,7 +66,11 @@ func (e *engineRun) stand(ctx context.Context, root, f *probes.Watch) {
 	if err == nil {
 		s = rec.Snapshot(probes.AtExec)
 	}
-	if s == nil || !e.maybe(root, f, s) {
+	switch {
+	case s == nil:
+		e.undecided(f.PID(), errors.Join(err, errUnseen))
+		return
+	case !e.maybe(root, f, s):
 		// It may be stopped already or still stopping: SIGCONT ends the one and
 		// takes back the other.
 		_ = unix.Kill(f.PID(), unix.SIGCONT)
@@ -81,14 +85,22 @@ func (e *engineRun) holdOne(ctx context.Context, root *probes.Watch, c *candidat
 	st, err := e.hold(ctx, root, c)
 	if err != nil {
 		st = &stopped{snapshot: &Snapshot{At: AtFrozen, Void: err.Error(), Denied: errors.Is(err, unix.EPERM)}}
-		if pid := c.watch.PID(); e.opts.Undecided != nil && !e.opts.Undecided(err) {
-			_ = unix.Kill(pid, unix.SIGKILL)
-		}
-		_ = unix.Kill(c.watch.PID(), unix.SIGCONT)
+		e.undecided(c.watch.PID(), err)
 	}
 	e.mu.Lock()
 	e.frozen[c.key()] = st
 	e.mu.Unlock()
+}
+
+var errUnseen = errors.New("harness: it stopped, and its exec was not seen")
+
+// undecided lets a process go on that stopped and could not be read, or kills it
+// if that is what is wanted of such a one.
+func (e *engineRun) undecided(pid int, err error) {
+	if e.opts.Undecided != nil && !e.opts.Undecided(err) {
+		_ = unix.Kill(pid, unix.SIGKILL)
+	}
+	_ = unix.Kill(pid, unix.SIGCONT)
 }
 
 // maybe reports whether an execution may turn out to be the workload's.
@@ -232,11 +244,12 @@ func (e *engineRun) provisional(root *probes.Watch, c *candidate, st *stopped) *
 			records = append(records, observed{d, r})
 		}
 	}
-	caller := &posture.Posture{}
+	var caller *posture.Posture
 	if len(records) > 0 {
 		caller = e.callerOf(records, c)
 	}
 	cs := e.weigh(c, only(&rec, c.n), st, caller)
+	cs.certain(records)
 	cs.Meta.Executions = 1
 	cs.Reasons = append(cs.Reasons, fmt.Sprintf("process %d stands at its first instruction", rec.PID))
 	return cs

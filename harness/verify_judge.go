@@ -12,6 +12,7 @@ import (
 	"github.com/holdshort/holdshort/harness/request"
 	"github.com/holdshort/holdshort/probes"
 	"github.com/holdshort/holdshort/probes/posture"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -46,6 +47,7 @@ func (e *engineRun) judge(command string) *Case {
 		worst.Reasons = append([]string{fmt.Sprintf("no execution of %q was seen among the descendants of %s", e.req.Process().Args, command)}, worst.Reasons...)
 	}
 	worst.Reasons = append(worst.Reasons, why...)
+	worst.certain(e.records)
 	worst.Meta.Executions = len(list)
 	return worst
 }
@@ -128,12 +130,20 @@ func (e *engineRun) one(c *candidate) *Case {
 // weigh judges one execution by what is known of it so far.
 func (e *engineRun) weigh(c *candidate, rec *probes.Record, st *stopped, caller *posture.Posture) *Case {
 	l := e.launch()
+	unseen := caller == nil
+	if unseen {
+		caller = &posture.Posture{}
+	}
 	var reason error
-	if st != nil && st.launch != nil {
+	switch {
+	case st != nil && st.launch != nil:
 		l = st.launch // looked up in the workload's own root
-	} else {
+	default:
 		reason = l.foresee()
 		behindMounts(l)
+		if ns := e.req.Namespace(specs.MountNamespace); ns.Asked && !ns.Fresh() {
+			elsewhere(l)
+		}
 	}
 	// The identity of the engine's own descriptors is not known here.
 	l.facts.Files = []posture.File{{FD: 0}, {FD: 1}, {FD: 2}}
@@ -164,12 +174,26 @@ func (e *engineRun) weigh(c *candidate, rec *probes.Record, st *stopped, caller 
 		evidence = st.evidence
 	}
 	cs := &Case{Result: Judge(exp, snaps, evidence, lost), Meta: l.meta}
+	l.others, l.booted = e.others, e.booted
+	l.notNew(cs.Result)
+	if unseen && cs.Verdict == Constrained {
+		cs.Verdict = Unknown
+		cs.doubt(EvidenceLost, "the posture in which the engine was started was not seen, so what nobody asked for is compared with nothing")
+	}
 	cs.ConfirmedBy = rec.ConfirmedBy(c.n)
 	cs.inherits(e.opts.Clean)
 	if reason != nil {
 		cs.Reasons = append(cs.Reasons, reason.Error())
 	}
 	return cs
+}
+
+// elsewhere forgets what was looked up in our own root for a workload that is in
+// another's mounts.
+func elsewhere(l *launch) {
+	const why = "it is in a mount namespace that is joined"
+	l.facts.Root, l.facts.Cwd, l.facts.Exe = posture.Unreadable[posture.Inode](why), posture.Unreadable[posture.Inode](why), posture.Unreadable[posture.Inode](why)
+	l.facts.ExeNlink = posture.Unreadable[uint32](why)
 }
 
 // only is the part of a record that is about one exec.

@@ -87,6 +87,7 @@ func (c *verifyCmd) Run(ctx context.Context, s *streams) error {
 	defer v.Close()
 	if c.Enforce {
 		opts.Decide = func(cs *harness.Case) bool { return cs.Verdict == harness.Constrained }
+		opts.Undecided = func(error) bool { return false } // what cannot be read is not constrained
 	}
 	run, cancel := context.WithoutCancel(ctx), context.CancelFunc(func() {})
 	if c.Timeout > 0 {

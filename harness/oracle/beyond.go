@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/holdshort/holdshort/harness/request"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -44,6 +45,7 @@ func Asked(r *request.Request) []Beyond {
 	for _, k := range slices.Sorted(maps.Keys(l.Sysctl)) {
 		add(true, "linux.sysctl."+k, l.Sysctl[k])
 	}
+	add(l.CgroupsPath != "" && !strings.HasPrefix(l.CgroupsPath, "/"), "linux.cgroupsPath", l.CgroupsPath) // the rest of it is the engine's choice
 	if res := l.Resources; res != nil {
 		add(len(res.Devices) > 0, "linux.resources.devices", res.Devices)
 		add(res.Memory != nil, "linux.resources.memory", res.Memory)

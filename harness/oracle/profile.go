@@ -87,6 +87,7 @@ func (b *builder) profile() {
 	b.capsUnasked()
 	b.cgroupUnnamed(free)
 	if p.NoBounding && b.p.Capabilities != nil {
+		b.rule(CapBounding, Kept, p.Name+" has no option for it")
 		b.e.choices[CapBounding] = choice{p.Name + " has no option for it", func(e *Expectation, got *posture.Posture) (bool, string) {
 			before, ok := e.caller.Capabilities.Bounding.Get()
 			after, _ := got.Capabilities.Bounding.Get()
@@ -105,7 +106,9 @@ func (b *builder) profile() {
 	if b.r.Spec.Root == nil || b.r.Spec.Root.Path == "" {
 		return
 	}
-	free("the engine's own way to make the root", FSRootPropagation)
+	if b.l.RootfsPropagation == "" {
+		free("the engine's own way to make the root", FSRootPropagation)
+	}
 }
 
 func (b *builder) pidInside(p *Profile) {
