@@ -86,9 +86,11 @@ func (w *Watch) DescendsFrom(other *Watch) bool {
 // on are not observed, and another watch may be set on it. Those created before
 // stay watched, and so does what descends from them, until Close.
 func (c *Children) Seal() error {
-	err := c.g.o.objs.parents.Delete(c.tgid)
-	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-		return explain("end the watch for births", err)
-	}
-	return nil
+	c.seal.Do(func() {
+		err := c.g.o.objs.parents.Delete(c.tgid)
+		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			c.sealErr = explain("end the watch for births", err)
+		}
+	})
+	return c.sealErr
 }

@@ -68,3 +68,20 @@ func TestDescendants_BeyondTheForgotten(t *testing.T) {
 		t.Error("the program is not among the descendants")
 	}
 }
+
+// What was sealed has nothing more to end: the next watch of the same parent is
+// another's.
+func TestSeal_CloseLeavesTheNextWatch(t *testing.T) {
+	o, ctx := observer(t), testContext(t)
+	first := children(ctx, t, o, nil)
+	if err := first.Seal(); err != nil {
+		t.Fatal(err)
+	}
+	second := children(ctx, t, o, nil)
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if w, _ := run(ctx, t, second, "/bin/true"); w == nil {
+		t.Error("not seen")
+	}
+}

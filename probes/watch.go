@@ -227,6 +227,10 @@ type Children struct {
 	g    *group
 	tgid uint32
 	once sync.Once
+
+	// Once only: after it the kernel's entry for the parent may be another's.
+	seal    sync.Once
+	sealErr error
 }
 
 // WatchChildrenOf observes every child that the process with this number in the
@@ -305,7 +309,7 @@ func (c *Children) Close() error {
 		done := c.g.o.done
 		c.g.o.mu.Unlock()
 		if !done {
-			_ = c.g.o.objs.parents.Delete(c.tgid)
+			_ = c.Seal()
 		}
 		c.g.drop()
 	})
