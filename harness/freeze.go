@@ -83,18 +83,30 @@ func (l *launch) release(ctx context.Context) (*checkpoint.Workload, error) {
 	return w, w.Proceed(ctx)
 }
 
+// sofar says what is in a record that lacks something.
+func sofar(r *probes.Record) string {
+	if r == nil {
+		return "nothing was seen"
+	}
+	s := fmt.Sprintf("%d execs, %d snapshots, %d events lost, %d elsewhere", r.Execs, len(r.Snapshots), r.Lost, r.LostElsewhere)
+	for _, m := range r.Missing {
+		s += fmt.Sprintf(", at %s: %s", m.At, m.Why)
+	}
+	return s
+}
+
 // freeze reads the workload at its entry point and lets it go on.
 func (l *launch) freeze(ctx context.Context, h *held, beyond []oracle.Beyond) error {
 	ctx, cancel := context.WithTimeout(ctx, freezeWithin)
 	defer cancel()
 	watch, err := l.r.children.Take(ctx, h.pid)
 	if err != nil {
-		return err
+		return fmt.Errorf("wait for the birth to be seen: %w", err)
 	}
 	l.watch = watch
 	rec, err := watch.Frozen(ctx)
 	if err != nil {
-		return err
+		return fmt.Errorf("wait for the exec to be seen (%s): %w", sofar(rec), err)
 	}
 	if l.r.stopped != nil {
 		l.r.stopped(h.pid)
