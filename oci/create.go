@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -113,14 +111,7 @@ func (r *invocation) bring(ctx context.Context, c *container, cc *compiled, o *c
 	if err := c.write(configFile, saved); err != nil {
 		return err
 	}
-	// What will be made is written down first, to be removed whatever happens.
-	if err := c.planCgroups(cc.cfg); err != nil {
-		return err
-	}
-	if err := c.save(); err != nil {
-		return err
-	}
-	if err := c.makeParents(cc.cfg); err != nil {
+	if err := c.makeCgroups(cc.cfg); err != nil {
 		return err
 	}
 	launcher, err := checkpoint.New(ctx)
@@ -152,7 +143,6 @@ func (r *invocation) bring(ctx context.Context, c *container, cc *compiled, o *c
 	if c.Process, err = w.Leave(ctx); err != nil {
 		return err
 	}
-	c.Made = c.Process.Made
 	if err := c.save(); err != nil {
 		return err
 	}
@@ -198,72 +188,46 @@ func writePIDFile(path string, pid int) error {
 	return nil
 }
 
-// planCgroups lists the cgroups that are not there yet.
-func (c *container) planCgroups(cfg *checkpoint.Config) error {
-	if !cfg.Cgroup.Create {
-		return nil
-	}
-	for _, dir := range c.Cgroups {
-		if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
-			c.Made = append(c.Made, dir)
-		}
-		for up := filepath.Dir(dir); ; up = filepath.Dir(up) {
-			if _, err := os.Lstat(up); !errors.Is(err, fs.ErrNotExist) {
-				break
-			}
-			c.Parents = append(c.Parents, up)
-		}
-	}
-	slices.Sort(c.Made)
-	slices.Sort(c.Parents) // those above first
-	return nil
-}
-
-// makeParents makes the directories above the container's own.
-func (c *container) makeParents(cfg *checkpoint.Config) error {
-	cpuset := cfg.Cgroup.V1["cpuset"]
-	for _, dir := range c.Parents {
-		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("linux.cgroupsPath: %w", err)
-		}
-		if cpuset == "" || !within(cpuset, dir) {
-			continue
-		}
-		for _, name := range []string{"cpuset.cpus", "cpuset.mems"} { // a new one is empty, cpuset(7)
-			b, err := os.ReadFile(filepath.Join(filepath.Dir(dir), name))
-			if err == nil {
-				_ = os.WriteFile(filepath.Join(dir, name), b, 0o644)
-			}
-		}
-	}
-	return nil
-}
-
-func within(path, dir string) bool {
-	rel, err := filepath.Rel(dir, path)
-	return err == nil && filepath.IsLocal(rel)
-}
-
-// destroy ends the process, if there is one, and removes what was made.
+// destroy ends the process, if there is one, and removes what was made. The
+// record goes last, and only once nothing is left that it tells of.
 func (c *container) destroy() error {
-	if fd, err := c.hold(); err == nil {
-		c.thaw()
-		_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
-		waitEnd(fd)
-		unix.Close(fd)
+	if err := c.end(); err != nil {
+		return err
 	}
-	err := checkpoint.RemoveCgroups(c.Made)
-	for _, dir := range slices.Backward(c.Parents) {
-		_ = unix.Rmdir(dir) // unless others are in there
+	if err := c.removeCgroups(); err != nil {
+		return err
 	}
-	return errors.Join(err, c.forget())
+	return c.forget()
 }
 
-// waitEnd waits until a process has ended; somebody else reaps it.
-func waitEnd(pidfd int) {
+// end kills the container's process and waits for its end.
+func (c *container) end() error {
+	fd, err := c.hold()
+	if err != nil {
+		return nil //nolint:nilerr // it has ended
+	}
+	defer closeFD(fd)
+	c.thaw()
+	if err := sendSignal(fd, kill); err != nil && !errors.Is(err, errNotRunning) {
+		return err
+	}
+	if !waitEnd(fd) {
+		return fmt.Errorf("process %d: %w", c.Process.PID, errNoEnd)
+	}
+	return nil
+}
+
+// errNoEnd: a process in a system call that cannot be interrupted, or the first
+// of a pid namespace in which a zombie is left for somebody to reap.
+var errNoEnd = errors.New("was killed and has not ended after 10 s; see /proc/PID/stack for what it waits for, and try again")
+
+// waitEnd waits until a process has ended; somebody else reaps it. It reports
+// false if that takes longer than 10 s.
+func waitEnd(pidfd int) bool {
 	for {
-		if _, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, 10_000); !errors.Is(err, unix.EINTR) {
-			return
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, 10_000)
+		if !errors.Is(err, unix.EINTR) {
+			return err == nil && n == 1
 		}
 	}
 }

@@ -54,7 +54,7 @@ func (r *invocation) start(ctx context.Context, c *container) error {
 	defer o.Close()
 	hooks := hooksOf(req)
 	if err := startHooks(ctx, c, &hooks, o); err != nil {
-		return errors.Join(err, r.stop(c))
+		return errors.Join(err, c.end())
 	}
 	var notify func(*os.File) error
 	if engine.ListenerPath(req) != "" {
@@ -63,10 +63,10 @@ func (r *invocation) start(ctx context.Context, c *container) error {
 		}
 	}
 	if err := o.Proceed(ctx, notify); err != nil {
-		return errors.Join(err, r.stop(c))
+		return errors.Join(err, c.end())
 	}
 	if err := runHooks(ctx, "poststart", hooks.Poststart, c.state(specs.StateRunning), onHost(c.Bundle)); err != nil {
-		return errors.Join(err, r.stop(c))
+		return errors.Join(err, c.end())
 	}
 	return nil
 }
@@ -87,19 +87,4 @@ func startHooks(ctx context.Context, c *container, h *specs.Hooks, o *checkpoint
 	}
 	defer l.Close()
 	return runHooks(ctx, "startContainer", h.StartContainer, c.state(specs.StateCreated), inside(l, pidfd))
-}
-
-// stop ends a container that could not be started as it was to be.
-func (r *invocation) stop(c *container) error {
-	fd, err := c.hold()
-	if err != nil {
-		return nil //nolint:nilerr // it has ended
-	}
-	defer closeFD(fd)
-	c.thaw()
-	if err := sendSignal(fd, kill); err != nil {
-		return err
-	}
-	waitEnd(fd)
-	return nil
 }

@@ -31,12 +31,14 @@ type record struct {
 	Process     *checkpoint.LeftProcess `json:"process,omitempty"`
 	Rootfs      string                  `json:"rootfs,omitempty"`
 	// Cgroups that the container is in, by controller, "" being version 2;
-	// Made are those that are removed with it, written before they are made.
+	// Planned are those that it makes, written before they are made, and Made
+	// those that it has made.
 	Cgroups map[string]string `json:"cgroups,omitempty"`
-	Made    []string          `json:"made,omitempty"`
+	Planned []string          `json:"planned,omitempty"`
+	Made    []madeCgroup      `json:"cgroupsMade,omitempty"`
 	// Files that were made outside.
 	PIDFile string   `json:"pidFile,omitempty"`
-	Parents []string `json:"parents,omitempty"` // directories above Made, removed if they are empty then
+	Parents []string `json:"parents,omitempty"` // directories above Planned, removed if they are empty then
 	// NoProcess: the configuration has none, so the container cannot be started.
 	NoProcess bool `json:"noProcess,omitempty"`
 }

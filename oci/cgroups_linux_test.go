@@ -1,0 +1,113 @@
+package oci
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// TestDeleteSparesAnother: a create that was killed has written down cgroups
+// which another container then made, or made anew. Deleting the first does not
+// end the other.
+func TestDeleteSparesAnother(t *testing.T) {
+	for name, remains := range map[string]func(k *container, dir string){
+		"planned":   func(k *container, dir string) { k.Planned = []string{dir} },
+		"made anew": func(k *container, dir string) { k.Planned, k.Made = []string{dir}, []madeCgroup{{dir, 1}} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, id := newCommand(t), id(t)
+			c.must("create", "--bundle", bundle(t, []string{"/bin/sleep", "1000"}, func(s *specs.Spec) { s.Linux.CgroupsPath = "/" + id }), id)
+			pid := c.state(id).Pid
+			other, err := findContainer(c.root, id, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			other.close()
+			dead, err := makeContainer(c.root, "dead")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(other.Made) == 0 {
+				t.Skip("needs a cgroup hierarchy")
+			}
+			for _, m := range other.Made {
+				if now, err := inodeOf(m.Path); err != nil || now != m.Inode {
+					t.Errorf("%s was written down as %d and is %d, %v", m.Path, m.Inode, now, err)
+				}
+			}
+			remains(dead, other.Made[0].Path)
+			if err := dead.save(); err != nil {
+				t.Fatal(err)
+			}
+			dead.close()
+			c.must("delete", "--force", "dead")
+			if s := c.state(id); s.Status != specs.StateCreated {
+				t.Errorf("the other is %s", s.Status)
+			}
+			c.must("delete", "--force", id)
+			reap(t, pid)
+			if _, err := inodeOf(other.Made[0].Path); err == nil {
+				t.Errorf("%s is left", other.Made[0].Path)
+			}
+		})
+	}
+}
+
+// TestDeleteThatFails keeps the record, so that it can be tried again.
+func TestDeleteThatFails(t *testing.T) {
+	bundle(t, nil, nil)
+	c, id, dir := newCommand(t), id(t), t.TempDir()
+	inode, err := inodeOf(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "file") // a directory with a file in it is not removed
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	k, err := makeContainer(c.root, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.Made = []madeCgroup{{dir, inode}}
+	if err := k.save(); err != nil {
+		t.Fatal(err)
+	}
+	k.close()
+	c.fails("not empty", "delete", id)
+	c.fails("not empty", "delete", id)
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	c.must("delete", id)
+	c.fails("does not exist", "state", id)
+}
+
+// TestDeleteOfWhatDoesNotEnd: the first process of a pid namespace ends when the
+// last zombie there is reaped, here by us, who have not.
+func TestDeleteOfWhatDoesNotEnd(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 10 s: the time that is given to a process to end")
+	}
+	c, id := newCommand(t), id(t)
+	pidFile := filepath.Join(t.TempDir(), "pid")
+	c.must("create", "--bundle", bundle(t, []string{"/bin/sleep", "1000"}, nil), id)
+	c.must("start", id)
+	c.must("exec", "--detach", "--pid-file", pidFile, id, "/bin/sleep", "1000")
+	pid := c.state(id).Pid
+	c.fails(errNoEnd.Error(), "delete", "--force", id)
+	if s := c.state(id); s.ID != id {
+		t.Errorf("%+v", s)
+	}
+	var st unix.WaitStatus
+	for got := 0; got != pid; {
+		var err error
+		if got, err = unix.Wait4(-1, &st, 0, nil); err != nil && err != unix.EINTR {
+			t.Fatal(err)
+		}
+	}
+	c.must("delete", "--force", id)
+}
