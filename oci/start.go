@@ -38,6 +38,8 @@ func (r *invocation) start(ctx context.Context, c *container) error {
 	switch s := c.status(); {
 	case s == specs.StateStopped:
 		return errors.New("cannot start a container that has stopped")
+	case s == statusPaused: // it would not go, and be waited for with the lock that resume needs
+		return errors.New("cannot start a container in the paused state: resume it first")
 	case s != specs.StateCreated:
 		return fmt.Errorf("cannot start a container in the %s state", s)
 	case c.NoProcess:

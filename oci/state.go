@@ -262,10 +262,10 @@ func (c *container) status() specs.ContainerState {
 	switch {
 	case err != nil || s.started != c.Process.Started || s.state == 'Z' || s.state == 'X':
 		return specs.StateStopped
+	case c.frozen(): // whether it was started or not, as runc has it
+		return statusPaused
 	case s.flags&forkNoExec != 0:
 		return specs.StateCreated
-	case c.frozen():
-		return statusPaused
 	}
 	return specs.StateRunning
 }
