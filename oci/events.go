@@ -96,13 +96,20 @@ func (r *invocation) follow(c *container, every time.Duration, out *json.Encoder
 	if err != nil {
 		return err
 	}
-	defer closeFD(fd)
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	ended := make(chan struct{})
+	ended, quit := make(chan struct{}), make(chan struct{})
+	defer close(quit)
 	go func() {
-		defer close(ended)
-		waitEnd(fd)
+		defer closeFD(fd)
+		for !waitEnd(fd) { // which is tired after a while
+			select {
+			case <-quit:
+				return
+			default:
+			}
+		}
+		close(ended)
 	}()
 	kills := c.oomKills()
 	for {
@@ -118,10 +125,7 @@ func (r *invocation) follow(c *container, every time.Duration, out *json.Encoder
 		select {
 		case <-tick.C:
 		case <-ended:
-			if c.status() == specs.StateStopped {
-				return nil
-			}
-			ended = nil // only tired of waiting
+			return nil
 		case <-r.ctx.Done():
 			return nil
 		}
