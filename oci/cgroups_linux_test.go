@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 )
 
 // TestDeleteSparesAnother: a create that was killed has written down cgroups
@@ -102,12 +101,6 @@ func TestDeleteOfWhatDoesNotEnd(t *testing.T) {
 	if s := c.state(id); s.ID != id {
 		t.Errorf("%+v", s)
 	}
-	var st unix.WaitStatus
-	for got := 0; got != pid; {
-		var err error
-		if got, err = unix.Wait4(-1, &st, 0, nil); err != nil && err != unix.EINTR {
-			t.Fatal(err)
-		}
-	}
+	reapUntil(t, pid)
 	c.must("delete", "--force", id)
 }

@@ -259,6 +259,7 @@ func (r *invocation) exec(ctx context.Context, c *container, o *execOptions) err
 		return err
 	}
 	defer opts.close()
+	defer relay.end() // also if it never runs
 	opts.Target, opts.Stay = target, true
 	if cfg.Seccomp != nil && engine.ListenerPath(req) != "" {
 		opts.Notify = func(*checkpoint.Workload, *os.File) error { return nil }

@@ -51,6 +51,14 @@ func (r *invocation) processFiles(p *specs.Process, o *createOptions) (*runOptio
 	return opts, fg, nil
 }
 
+// end gives the caller's terminal back. It may be called more than once, and of
+// none.
+func (fg *foreground) end() {
+	if fg != nil {
+		fg.restore()
+	}
+}
+
 // begin joins our terminal and the process's.
 func (fg *foreground) begin(opts *runOptions) {
 	fg.master = opts.master
@@ -97,7 +105,7 @@ func (fg *foreground) wait(pid int) int {
 			}
 		}
 	}()
-	defer fg.restore()
+	defer fg.end()
 	for {
 		select {
 		case code := <-done:
@@ -134,6 +142,7 @@ func verbRun(r *invocation, f *flagSet, args []string) error {
 
 func (r *invocation) run(ctx context.Context, o *createOptions) error {
 	var fg *foreground
+	defer func() { fg.end() }() // also if it never runs
 	c, err := r.createWith(ctx, o, func(p *specs.Process) (*runOptions, error) {
 		opts, g, err := r.processFiles(p, o)
 		fg = g

@@ -146,6 +146,22 @@ func reap(t *testing.T, pid int) unix.WaitStatus {
 	}
 }
 
+// reapUntil waits for the end of a child of ours that is the first of a pid
+// namespace, and meanwhile takes what else of it was left to us: it does not end
+// before.
+func reapUntil(t *testing.T, pid int) {
+	t.Helper()
+	for {
+		got, err := unix.Wait4(-1, nil, 0, nil)
+		if err != nil && err != unix.EINTR {
+			t.Fatalf("wait for %d: %v", pid, err)
+		}
+		if got == pid {
+			return
+		}
+	}
+}
+
 func TestLifecycle(t *testing.T) {
 	c, id := newCommand(t), id(t)
 	dir := bundle(t, []string{"/bin/sh", "-c", "echo done >/out/file; exit 3"}, func(s *specs.Spec) { s.Root.Readonly = false })
