@@ -47,7 +47,7 @@ func (w *Workload) onEvent(ev *agent.Event, fd int) {
 			w.follow(agent.Running) // it was faster than the watch
 		}
 		w.end(w.exited(ev))
-		if ev.Flags&agent.Held != 0 {
+		if ev.Flags&agent.Held != 0 && !w.leaving { // else its new parent is to reap it
 			go w.launched.Release()
 		}
 	case 0:

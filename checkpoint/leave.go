@@ -46,7 +46,8 @@ type LeftStep struct {
 // have been asked for ([Options].Stay). What the launch has made (cgroups, links)
 // stays too and is then the caller's to remove. [Launcher.Leave] follows, since
 // with its agent alive the workload has not got its new parent yet; if this
-// process dies before, the workload is killed.
+// process dies before, the workload is killed. It may be adopted before, too, and
+// proceed: the agent does not reap it, so that its end is its new parent's to see.
 func (w *Workload) Leave(ctx context.Context) (*LeftProcess, error) {
 	w.verb.Lock()
 	defer w.verb.Unlock()

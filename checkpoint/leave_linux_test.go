@@ -216,3 +216,39 @@ func TestLeave(t *testing.T) {
 		}
 	})
 }
+
+// TestProceedBeforeTheAgentLeaves: what is left may proceed and end while the
+// agent is still there, and its new parent is told of its end all the same.
+func TestProceedBeforeTheAgentLeaves(t *testing.T) {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0) })
+	l, err := New(bg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	w, err := l.Spawn(bg, &Config{Args: []string{"/bin/sh", "-c", "exit 7"}}, &Options{Stay: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := w.Leave(bg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := adopt(t, p)
+	if err := o.Proceed(bg, nil); err != nil {
+		t.Fatal(err)
+	}
+	if !endedWithin(o.pidfd, time.Minute) {
+		t.Fatal("it does not end")
+	}
+	<-w.Done() // the agent has seen it, and so has the launcher
+	if err := l.Leave(); err != nil {
+		t.Fatal(err)
+	}
+	if st := reaped(t, p.PID); st.ExitStatus() != 7 {
+		t.Errorf("status %v", st)
+	}
+}

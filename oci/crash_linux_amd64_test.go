@@ -157,6 +157,9 @@ func TestKilledAnywhere(t *testing.T) {
 					args = append(args, verb, id)
 				}
 				was := killAt(t, args, n)
+				if verb == "exec" {
+					c.nobodyParked(id, n)
+				}
 				if c.lookAndRemove(verb, id, n); t.Failed() {
 					return
 				}
@@ -191,6 +194,37 @@ func prepare(c *command, verb, dir, id string) {
 	c.must("start", id)
 	if verb == "resume" {
 		c.must("pause", id)
+	}
+}
+
+// nobodyParked: a process that exec has not let go is of no use to anybody, and
+// nobody knows of it.
+func (c *command) nobodyParked(id string, n int) {
+	c.t.Helper()
+	k, err := findContainer(c.root, id, false)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer k.close()
+	for end := time.Now().Add(time.Minute); ; {
+		reapAll()
+		pids, err := k.pids()
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		parked := slices.DeleteFunc(pids, func(pid int) bool {
+			s, err := readStat(pid)
+			return err != nil || s.flags&forkNoExec == 0
+		})
+		if len(parked) == 0 {
+			return
+		}
+		if time.Now().After(end) { // an agent that lost its host may still be at it
+			c.t.Errorf("exec, killed at %d: %v are parked", n, parked)
+			return
+		}
+		ts := unix.NsecToTimespec(1e6)
+		_ = unix.Nanosleep(&ts, nil)
 	}
 }
 

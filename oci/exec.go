@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 
 	"github.com/holdshort/holdshort/checkpoint"
 	"github.com/holdshort/holdshort/harness/engine"
@@ -264,64 +263,60 @@ func (r *invocation) exec(ctx context.Context, c *container, o *execOptions) err
 	if cfg.Seccomp != nil && engine.ListenerPath(req) != "" {
 		opts.Notify = func(*checkpoint.Workload, *os.File) error { return nil }
 	}
-	left, err := park(ctx, cfg, opts, o.pidFile)
-	if err != nil {
-		return err
-	}
-	return r.letGo(ctx, left, o.detach, relay, func(orphan *checkpoint.Orphan) error {
+	left, err := launch(ctx, cfg, opts, o.pidFile, func(orphan *checkpoint.Orphan, pid int) error {
 		var notify func(*os.File) error
 		if opts.Notify != nil {
 			notify = func(f *os.File) error {
-				return engine.SendListenerOf(req, c.state(c.status()), left.PID, f)
+				return engine.SendListenerOf(req, c.state(c.status()), pid, f)
 			}
 		}
 		return orphan.Proceed(ctx, notify)
 	})
+	if err != nil || o.detach {
+		return err
+	}
+	r.code = relay.wait(left.PID)
+	return nil
 }
 
-// park starts a process and leaves it parked.
-func park(ctx context.Context, cfg *checkpoint.Config, opts *runOptions, pidFile string) (*checkpoint.LeftProcess, error) {
+// launch starts a process and leaves it to its new parent, who is to wait for
+// its end. It proceeds while the agent is still there, which ends it if we are
+// killed on the way, since nobody else would know of a parked one; the agent
+// does not reap what is to be left.
+func launch(ctx context.Context, cfg *checkpoint.Config, opts *runOptions, pidFile string, proceed func(o *checkpoint.Orphan, pid int) error) (*checkpoint.LeftProcess, error) {
 	l, err := checkpoint.New(ctx)
 	if err != nil {
 		return nil, err
 	}
-	w, err := l.Spawn(ctx, cfg, &opts.Options)
-	var left *checkpoint.LeftProcess
-	if err == nil {
-		err = checkProgram(w.HostPID(), cfg)
-	}
-	if err == nil {
-		left, err = w.Leave(ctx)
-	}
-	if err == nil {
-		err = opts.sendConsole()
-	}
-	if err == nil {
-		err = writePIDFile(pidFile, left.PID)
-	}
+	left, err := depart(ctx, l, cfg, opts, pidFile, proceed)
 	if err != nil {
-		return nil, errors.Join(err, l.Close())
+		return nil, errors.Join(err, l.Close()) // and so ends the process
 	}
 	return left, l.Leave()
 }
 
-// letGo has a parked process run, and waits for its end unless it is detached.
-func (r *invocation) letGo(ctx context.Context, left *checkpoint.LeftProcess, detach bool, relay *foreground, proceed func(*checkpoint.Orphan) error) error {
+func depart(ctx context.Context, l *checkpoint.Launcher, cfg *checkpoint.Config, opts *runOptions, pidFile string, proceed func(o *checkpoint.Orphan, pid int) error) (*checkpoint.LeftProcess, error) {
+	w, err := l.Spawn(ctx, cfg, &opts.Options)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkProgram(w.HostPID(), cfg); err != nil {
+		return nil, err
+	}
+	left, err := w.Leave(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := opts.sendConsole(); err != nil {
+		return nil, err
+	}
+	if err := writePIDFile(pidFile, left.PID); err != nil {
+		return nil, err
+	}
 	orphan, err := checkpoint.Adopt(left)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer orphan.Close()
-	if err := proceed(orphan); err != nil {
-		if fd, e := orphan.PIDFD(); e == nil {
-			_ = unix.PidfdSendSignal(int(fd.Fd()), kill, nil, 0)
-			fd.Close()
-		}
-		return err
-	}
-	if detach {
-		return nil
-	}
-	r.code = relay.wait(left.PID)
-	return nil
+	return left, proceed(orphan, left.PID)
 }

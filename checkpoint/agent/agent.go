@@ -16,7 +16,12 @@ import (
 // Agent is a running agent process. Its methods may be called from any
 // goroutine.
 type Agent struct {
-	proc  *os.Process
+	proc *os.Process
+
+	waiting sync.Once // for its end
+	status  *os.ProcessState
+	waitErr error
+
 	file  *os.File
 	raw   syscall.RawConn
 	arena *arena
@@ -156,6 +161,12 @@ func (a *Agent) exec(exe *os.File) error {
 	return nil
 }
 
+// wait waits for the agent's end. More than one may: waitid(2) tells only the first.
+func (a *Agent) wait() (*os.ProcessState, error) {
+	a.waiting.Do(func() { a.status, a.waitErr = a.proc.Wait() })
+	return a.status, a.waitErr
+}
+
 // PID is the agent's process id: the parent of every workload.
 func (a *Agent) PID() int { return a.proc.Pid }
 
@@ -245,7 +256,7 @@ func (a *Agent) gone(cause error) {
 	for _, l := range left {
 		l.agentGone()
 	}
-	st, err := a.proc.Wait()
+	st, err := a.wait()
 	if !closing {
 		a.err = fmt.Errorf("agent ended: %w", cause)
 		if err == nil {

@@ -32,7 +32,7 @@ func (a *Agent) Leave() error {
 		return err
 	}
 	// The end of the socket would tell nothing: who is left has the other end.
-	_, err := a.proc.Wait()
+	_, err := a.wait()
 	a.file.Close()
 	<-a.done
 	return err
