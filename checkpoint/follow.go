@@ -204,16 +204,20 @@ func (w *Workload) closeFDs() {
 	}
 }
 
+func (w *Workload) closeExec() {
+	if w.execFD >= 0 {
+		unix.Close(w.execFD)
+		w.execFD = -1
+	}
+}
+
 // end records the one terminal event.
 func (w *Workload) end(r Result) {
 	if w.result.State.ended() {
 		return
 	}
 	w.closeFDs()
-	if w.execFD >= 0 {
-		unix.Close(w.execFD)
-		w.execFD = -1
-	}
+	w.closeExec()
 	if w.clock != nil {
 		w.clock.Stop()
 	}

@@ -252,3 +252,29 @@ func TestProceedBeforeTheAgentLeaves(t *testing.T) {
 		t.Errorf("status %v", st)
 	}
 }
+
+// TestNotLaunched: what was made for a child that the agent was not even asked
+// for is taken back, and no clock runs for it.
+func TestNotLaunched(t *testing.T) {
+	l, err := New(bg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	cgroup := withController(t, "", "").group(t, Cgroup{}) // which sees to it that it does not stay
+	leavesNothing(t, func() {
+		for _, stay := range []bool{false, true} {
+			w, err := l.prepare(&Config{Args: []string{"/bin/true"}, Cgroup: cgroup}, &Options{Stay: stay, Timeouts: Timeouts{Spawn: time.Hour}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.bear(); !errors.Is(err, os.ErrClosed) {
+				t.Errorf("launched by an agent that was ended: %v", err)
+			}
+			if w.clock != nil {
+				w.clock.Stop()
+				t.Error("a clock runs")
+			}
+		}
+	})
+}

@@ -134,8 +134,7 @@ func (w *Workload) launch(list steps, execEvent bool) error {
 	if ours {
 		pipe, err := w.execPipe()
 		if err != nil {
-			p.close()
-			return errors.Join(err, removeCgroups(p.made))
+			return w.unlaunched(err)
 		}
 		defer unix.Close(pipe)
 		w.pipeAt = len(fds)
@@ -144,8 +143,7 @@ func (w *Workload) launch(list steps, execEvent bool) error {
 	if p.opts.Stay {
 		arena, err := w.launcher.agent.ArenaFD()
 		if err != nil {
-			p.close()
-			return errors.Join(fail(StageAgent, "", err), removeCgroups(p.made))
+			return w.unlaunched(fail(StageAgent, "", err))
 		}
 		defer unix.Close(arena)
 		w.arenaAt = len(fds)
@@ -159,16 +157,25 @@ func (w *Workload) launch(list steps, execEvent bool) error {
 	w.mu.Lock() // the first event must find launched
 	l, err := w.launcher.agent.Launch(spec, w.onEvent)
 	w.launched = l
-	if err == nil && !execEvent {
-		w.record(Event{Kind: EventProceeding})
+	if err == nil {
+		if !execEvent {
+			w.record(Event{Kind: EventProceeding})
+		}
+		w.enterPhase(PhaseSpawn)
 	}
-	w.enterPhase(PhaseSpawn)
 	w.mu.Unlock()
-	p.close()
 	if err != nil {
-		return errors.Join(fail(StageAgent, "", err), p.undo())
+		return w.unlaunched(fail(StageAgent, "", err))
 	}
+	p.close()
 	return nil
+}
+
+// unlaunched takes back what was made for a child that the agent was not asked for.
+func (w *Workload) unlaunched(err error) error {
+	w.closeExec()
+	w.plan.close()
+	return errors.Join(err, w.plan.undo())
 }
 
 func hasExec(s steps) bool { return len(s) > 0 && s[len(s)-1].stage == StageExec }
