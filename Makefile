@@ -90,7 +90,7 @@ generate: ## rebuild the agent and the BPF objects (clang 14)
 	@scripts/deps.sh generate
 	@scripts/generate.sh
 
-docs: ## rewrite the pages that are made from code: docs/constraints.md, docs/checklist.md
+docs: ## rewrite the pages that are made from code: docs/constraints.md, docs/checklist.md, docs/historic.md
 	go run ./internal/cmd/gendocs docs
 
 verify-generated: ## fail if a committed generated file is not what its source builds

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/holdshort/holdshort/harness/reference"
+	"github.com/holdshort/holdshort/suites/historic"
 )
 
 func main() {
@@ -16,7 +17,9 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: gendocs DIR")
 		os.Exit(64)
 	}
-	for name, write := range map[string]func(io.Writer) error{"constraints.md": reference.Markdown, "checklist.md": reference.ChecklistMarkdown} {
+	for name, write := range map[string]func(io.Writer) error{
+		"constraints.md": reference.Markdown, "checklist.md": reference.ChecklistMarkdown, "historic.md": historic.Markdown,
+	} {
 		var b bytes.Buffer
 		err := write(&b)
 		if err == nil {

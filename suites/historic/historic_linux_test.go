@@ -1,0 +1,105 @@
+package historic
+
+import (
+	"bytes"
+	"maps"
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/holdshort/holdshort/harness"
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) {
+	EngineMain()
+	code := m.Run()
+	if code == 0 {
+		code = keep()
+	}
+	os.Exit(code)
+}
+
+// Each row's engine is constrained as it should be, and with the fault the row's
+// findings are raised, and nothing else.
+func TestHistoric(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: probes and namespaces")
+	}
+	for fd := 3; fd < 1024; fd++ {
+		unix.CloseOnExec(fd) // whoever started the tests may have left some open
+	}
+	v, err := harness.NewVerifier(t.Context(), nil)
+	if err != nil {
+		t.Skip("needs eBPF: ", err)
+	}
+	defer v.Close()
+	frozen, err := harness.NewVerifier(t.Context(), &harness.VerifierOptions{Freeze: true})
+	if err != nil {
+		t.Skip("needs eBPF: ", err)
+	}
+	defer frozen.Close()
+	// What is started while a frozen engine begins would be stopped, too, so
+	// nothing runs beside those.
+	for _, r := range Rows() {
+		t.Run(strconv.Itoa(r.Number), func(t *testing.T) {
+			if r.Frozen {
+				testRow(t, frozen, &r)
+			} else {
+				testRow(t, v, &r)
+			}
+		})
+	}
+}
+
+func testRow(t *testing.T, v *harness.Verifier, r *Row) {
+	t.Helper()
+	if r.Unseen != "" {
+		t.Skip("cannot be seen: " + r.Unseen)
+	}
+	t.Run("as it should be", func(t *testing.T) {
+		if c := play(t, v, r, false); c.Verdict != harness.Constrained {
+			t.Errorf("verdict %s; want constrained\n%s", c.Verdict, text(c))
+		}
+	})
+	t.Run("wrong", func(t *testing.T) {
+		c := play(t, v, r, true)
+		got := Finds{}
+		for i := range c.Checks {
+			if k := &c.Checks[i]; k.Outcome.Finding() {
+				got[k.Name()] = k.Outcome
+			}
+		}
+		if c.Verdict != harness.Violated || !maps.Equal(got, r.Finds) || len(r.Finds) == 0 {
+			t.Errorf("verdict %s, found %v; want %v\n%s", c.Verdict, got, r.Finds, text(c))
+		}
+	})
+	if !t.Failed() && !t.Skipped() {
+		note(r)
+	}
+}
+
+func play(t *testing.T, v *harness.Verifier, r *Row, wrong bool) *harness.Case {
+	t.Helper()
+	s := NewScene(t, r, wrong)
+	if err := s.Request.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	c, err := v.VerifyWith(t.Context(), s.Request, s.Command, &s.Options)
+	if s.After != nil {
+		s.After()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Meta.Workload.ExitCode != 0 {
+		t.Fatalf("the engine ended with %d\n%s", c.Meta.Workload.ExitCode, text(c))
+	}
+	return c
+}
+
+func text(c *harness.Case) string {
+	var b bytes.Buffer
+	_ = c.Report().Text(&b, harness.Style{})
+	return b.String()
+}
