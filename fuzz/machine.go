@@ -12,6 +12,7 @@ import (
 
 	"github.com/holdshort/holdshort/checkpoint"
 	policies "github.com/holdshort/holdshort/checkpoint/seccomp"
+	"github.com/holdshort/holdshort/fuzz/caller"
 	"github.com/holdshort/holdshort/internal/exitzero"
 	"github.com/moby/sys/mountinfo"
 	"github.com/vishvananda/netlink"
@@ -54,6 +55,9 @@ type Machine struct {
 	Rlimits     [16][2]uint64 // soft, hard
 	OOMScoreAdj int
 	Nice        int
+	// Callers are the ways in which the launcher's caller can be unlike us; see
+	// package caller.
+	Callers []string
 
 	Tuning Tuning
 
@@ -121,6 +125,7 @@ func Detect(dir string) (*Machine, error) {
 	m.Speculation = speculations()
 	if m.Root {
 		m.Links, m.RoutingRules, m.Nftables = linkKinds(), routingRules(), canNftables()
+		m.Callers = caller.Possible()
 	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = "probe0"

@@ -40,6 +40,9 @@ type Model struct {
 	needs  [][]int
 	no     [][]cover.Term // what does not go together
 	slow   []bool
+	// callers are the parameters of [Model.Caller], by what it calls them; empty
+	// for the others.
+	callers []string
 }
 
 // NewModel makes the model of a machine.
@@ -104,8 +107,11 @@ func (md *Model) parameter(d *dimension) {
 
 // relate finds the parameters that others need by name, and those that are slow.
 func (md *Model) relate() error {
-	md.needs, md.slow = make([][]int, len(md.params)), make([]bool, len(md.params))
+	md.needs, md.slow, md.callers = make([][]int, len(md.params)), make([]bool, len(md.params)), make([]string, len(md.params))
 	for i, p := range md.params {
+		if name, ok := strings.CutPrefix(p.Name, callerPrefix); ok {
+			md.callers[i] = name
+		}
 		md.slow[i] = slices.Contains(slow, p.Name)
 		for _, n := range p.Needs {
 			j, ok := md.index[n]
@@ -170,7 +176,7 @@ func (md *Model) sum(forbidden [][]cover.Term) error {
 }
 
 // modelVersion changes when the same values come to other requests.
-const modelVersion = 6
+const modelVersion = 7
 
 // Hash identifies the model: parameters, values, constraints, and what of the
 // machine limits them. Cases of different models have nothing to do with each

@@ -96,6 +96,7 @@ func (m *Machine) clashes() []clash {
 			out = append(out, clash{"ns net": {"pooled"}, d.name: nil})
 		}
 	}
+	out = append(out, m.callerClashes()...)
 	if m.RTGroups {
 		out = append(out, clash{"scheduler": {"fifo", "rr"}, "cgroup v1 cpu": nil})
 	}
@@ -114,7 +115,7 @@ var only = slices.Concat([]dimension{{
 		all = append(all, limitParameter(n))
 	}
 	return all
-}())
+}(), callerParameters())
 
 // limitParameter is one limit: at the least that lets a launch succeed, or
 // anywhere between that and the launcher's own.

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/holdshort/holdshort/fuzz/caller"
 	"github.com/holdshort/holdshort/fuzz/cover"
 	"github.com/holdshort/holdshort/harness/engine"
 	"github.com/holdshort/holdshort/harness/request"
@@ -23,6 +24,7 @@ func capable() *Machine {
 	m.RoutingRules, m.Nftables = true, true
 	m.Links = map[string]bool{"bridge": true, "wireguard": true, "macvlan": true, "ipvlan": true, "vlan": true}
 	m.Tuning = Tuning{NUMA: true, THP: true, KSM: true, Autogroup: true, Uclamp: true, Deadline: true}
+	m.Callers = caller.Names()
 	m.Speculation = []string{"storeBypass=disable", "indirectBranch=disable"}
 	return m
 }

@@ -27,6 +27,9 @@ type Sequence struct {
 //   - three have few on, since what is on may hide what another does,
 //   - one has any on, slow ones too.
 //
+// What the caller is ([Model.Caller]) is usual in five of the eight, since each of
+// its combinations takes an agent of its own.
+//
 // What is slow ([Model.Slow]) takes ten to a hundred times as long as all else; the
 // covering arrays have it in all combinations.
 const densities = 8
@@ -43,6 +46,16 @@ func density(n uint64, slow bool) uint8 {
 	return 0
 }
 
+func callerDensity(n uint64) uint8 {
+	switch n {
+	case 0:
+		return 50
+	case 4, 7:
+		return 90
+	}
+	return 100
+}
+
 // Sequence begins a campaign. strength is 1 for none of the arrays, 2 or 3.
 func (md *Model) Sequence(seed uint64, strength int) (*Sequence, error) {
 	if strength < 1 || strength > 3 {
@@ -53,6 +66,9 @@ func (md *Model) Sequence(seed uint64, strength int) (*Sequence, error) {
 		q.off[n] = make([]uint8, len(md.params))
 		for p := range md.params {
 			q.off[n][p] = density(uint64(n), md.slow[p])
+			if md.callers[p] != "" {
+				q.off[n][p] = callerDensity(uint64(n))
+			}
 		}
 	}
 	for t := 2; t <= strength; t++ {

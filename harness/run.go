@@ -51,6 +51,7 @@ type Runner struct {
 	observer *probes.Observer
 	children *probes.Children
 	release  func()
+	borrowed bool // the observer is another runner's
 	machine  *machine
 	expected oracle.Cache
 	inUse    inUse
@@ -119,14 +120,18 @@ func (r *Runner) observe(ctx context.Context, opts *probes.Options) error {
 	if err != nil {
 		return err
 	}
-	want := []probes.At{probes.AtCaller, probes.AtReturn, probes.AtFirst, probes.AtExit}
-	c, err := o.WatchChildrenOf(ctx, r.launcher.AgentPID(), &probes.WatchOptions{Want: want, Freeze: r.proc != nil, Changes: r.drift})
+	c, err := r.watch(ctx, o)
 	if err != nil {
 		o.Close()
 		return err
 	}
 	r.observer, r.children, r.release = o, c, o.KeepAttached()
 	return nil
+}
+
+func (r *Runner) watch(ctx context.Context, o *probes.Observer) (*probes.Children, error) {
+	want := []probes.At{probes.AtCaller, probes.AtReturn, probes.AtFirst, probes.AtExit}
+	return o.WatchChildrenOf(ctx, r.launcher.AgentPID(), &probes.WatchOptions{Want: want, Freeze: r.proc != nil, Changes: r.drift})
 }
 
 // Hooks lists the observer's hooks; none without one.
@@ -143,7 +148,11 @@ func (r *Runner) Launcher() *checkpoint.Launcher { return r.launcher }
 // Close ends observer and agent, and with it every workload still there.
 func (r *Runner) Close() error {
 	err := r.launcher.Close()
-	if r.observer != nil {
+	switch {
+	case r.observer == nil:
+	case r.borrowed:
+		err = errors.Join(err, r.children.Close())
+	default:
 		r.release()
 		err = errors.Join(err, r.children.Close(), r.observer.Close())
 	}

@@ -78,7 +78,7 @@ func (c *replayCmd) Run(ctx context.Context, s *streams) error {
 			return fmt.Errorf("%s, case %d: %w", f.file, f.Index, err)
 		}
 		for range max(1, c.Times) {
-			v, err := again(ctx, b, req, f.Minimal)
+			v, err := again(campaign.WithCaller(ctx, f.Caller), b, req, f.Minimal)
 			if err != nil {
 				return fmt.Errorf("%s, case %d: %w", f.file, f.Index, err)
 			}
@@ -338,6 +338,9 @@ func writeBundle(s *streams, dir string, m *campaign.Minimal) error {
 	fmt.Fprintf(s.out, "finding: %s (%s)\n", m.Key, fuzz.Words(m.Values))
 	fmt.Fprint(s.out, prepare)
 	fmt.Fprintf(s.out, "holdshort run --bundle %s\ncd %s && runc run holdshort-%d\ncd %s && crun run holdshort-%d\n", dir, dir, m.Index, dir, m.Index)
+	if len(m.Caller) > 0 {
+		fmt.Fprintf(s.out, "a bundle cannot say who starts it; the finding takes a caller with: %s\n", strings.Join(m.Caller, ", "))
+	}
 	if b, err := json.Marshal(ext); err == nil && string(b) != "{}" {
 		fmt.Fprintf(s.out, "other engines than ours do not know what it asks for beyond OCI: %s\n", b)
 	}

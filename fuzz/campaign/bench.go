@@ -36,6 +36,7 @@ type Bench struct {
 	answerer *fuzz.Answerer
 	files    []*os.File
 	nets     netPool
+	callers  Callers
 	pending  *pending
 	lock     *os.File // of Dir
 	host     host
@@ -122,6 +123,7 @@ func Open(ctx context.Context, dir string, freeze bool, without ...string) (b *B
 // Close ends launcher and observer, and removes the directory.
 func (b *Bench) Close() error {
 	var errs []error
+	errs = append(errs, b.callers.Close())
 	if b.runner != nil {
 		errs = append(errs, b.runner.Close())
 	}
@@ -142,7 +144,7 @@ func (b *Bench) Close() error {
 	return errors.Join(errs...)
 }
 
-// Run launches and judges one request.
+// Run launches and judges one request. [WithCaller] says for whom.
 func (b *Bench) Run(ctx context.Context, asked, launched *request.Request) *Verdict {
 	if b.mangle != nil {
 		if r := b.mangle(asked); r != nil {
@@ -158,10 +160,21 @@ func (b *Bench) Run(ctx context.Context, asked, launched *request.Request) *Verd
 	if err != nil {
 		return Of(nil, err)
 	}
-	v := Of(b.runner.Plant(ctx, both[0], both[1], o))
+	v := b.plant(ctx, both[0], both[1], o)
 	for _, what := range back() {
 		v.Keys = append(v.Keys, "residue: pooled network namespace: "+what)
 	}
+	return v
+}
+
+func (b *Bench) plant(ctx context.Context, asked, launched *request.Request, o *checkpoint.Options) *Verdict {
+	runner, wrong, done, err := b.from(ctx)
+	if err != nil {
+		return Of(nil, err)
+	}
+	defer done()
+	v := Of(runner.Plant(ctx, asked, launched, o))
+	v.Keys = append(v.Keys, wrong...)
 	return v
 }
 

@@ -190,7 +190,7 @@ func (c *Campaign) feed(ctx context.Context, fast, slow chan<- task) {
 
 func (c *Campaign) launch(ctx context.Context, a fuzz.Assignment, index uint64) *Verdict {
 	// An interrupt lets the launches under way end on their own: they are short.
-	run, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	run, cancel := context.WithTimeout(WithCaller(context.WithoutCancel(ctx), c.Model.Caller(a)), time.Minute)
 	defer cancel()
 	return c.Launch(run, a, c.Model.Build(a, c.Seed, index))
 }
@@ -295,7 +295,7 @@ func (c *Campaign) defective(ctx context.Context, d *fuzz.Defect, a fuzz.Assignm
 	if !ok {
 		return &Verdict{Keys: []string{"unknown"}}
 	}
-	run, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	run, cancel := context.WithTimeout(WithCaller(context.WithoutCancel(ctx), c.Model.Caller(a)), time.Minute)
 	defer cancel()
 	return c.Refuse(run, index, r, want)
 }
@@ -326,7 +326,7 @@ func (c *Campaign) relate(ctx context.Context, o *Oracle, a fuzz.Assignment, ind
 	if !yes {
 		return nil, false
 	}
-	run, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Minute)
+	run, cancel := context.WithTimeout(WithCaller(context.WithoutCancel(ctx), c.Model.Caller(a)), 5*time.Minute)
 	defer cancel()
 	r := c.Model.Build(a, c.Seed, index)
 	keys, ok := o.Check(run, r, seed, base)
@@ -477,7 +477,7 @@ func (c *Campaign) Small(ctx context.Context, a fuzz.Assignment, in *Incident) *
 	}
 	m := &Minimal{
 		Index: in.Index, Oracle: in.Oracle, Negative: in.Negative, Key: in.Key, Values: c.Model.Words(res.Row), Executions: res.Executions,
-		Request: c.Model.Build(res.Row, c.Seed, in.Index), Dir: c.Dir,
+		Request: c.Model.Build(res.Row, c.Seed, in.Index), Dir: c.Dir, Caller: c.Model.Caller(res.Row),
 	}
 	if d, ok := fuzz.FindDefect(in.Negative); ok {
 		r, want, _ := d.Break(c.Model, m.Request)
@@ -497,7 +497,7 @@ func (c *Campaign) again(ctx context.Context, a fuzz.Assignment, in *Incident) (
 	for i := range c.Oracles {
 		if o := &c.Oracles[i]; o.Name == in.Oracle {
 			seed, _ := c.chosen(o, in.Index)
-			list, _ := o.Check(context.WithoutCancel(ctx), c.Model.Build(a, c.Seed, in.Index), seed, nil)
+			list, _ := o.Check(WithCaller(context.WithoutCancel(ctx), c.Model.Caller(a)), c.Model.Build(a, c.Seed, in.Index), seed, nil)
 			for _, k := range list {
 				keys = append(keys, o.Name+": "+k)
 			}

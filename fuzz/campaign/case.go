@@ -15,5 +15,10 @@ func (b *Bench) Case(ctx context.Context, r *request.Request) (*harness.Case, er
 	for i := range min(r.Ext.PassFDs, len(b.files)) {
 		o.Files = append(o.Files, checkpoint.PassedFile{Number: 3 + i, File: b.files[i]})
 	}
-	return b.runner.Run(ctx, r, o)
+	runner, _, done, err := b.from(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return runner.Run(ctx, r, o)
 }

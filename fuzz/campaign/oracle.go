@@ -426,13 +426,20 @@ func (b *Bench) hold(ctx context.Context, r *request.Request) (pid int, end func
 	if err != nil {
 		return 0, nil, err
 	}
-	pid, abort, err := b.runner.Beside(ctx, lent[0], &checkpoint.Options{Files: b.passed(r)})
+	runner, _, done, err := b.from(ctx)
 	if err != nil {
+		back()
+		return 0, nil, err
+	}
+	pid, abort, err := runner.Beside(ctx, lent[0], &checkpoint.Options{Files: b.passed(r)})
+	if err != nil {
+		done()
 		back()
 		return 0, nil, err
 	}
 	return pid, func() error {
 		err := abort()
+		done()
 		if changed := back(); changed != nil {
 			err = errors.Join(err, fmt.Errorf("pooled network namespace: %v", changed))
 		}

@@ -28,7 +28,13 @@ func (b *Bench) Refuse(ctx context.Context, index uint64, r *request.Request, wa
 		return Of(nil, err)
 	}
 	v := refused(nil, launched.Validate(), want)
-	c, err := b.runner.Run(ctx, lent[0], &checkpoint.Options{Files: b.passed(r)})
+	runner, wrong, done, err := b.from(ctx)
+	if err != nil {
+		back()
+		return Of(nil, err)
+	}
+	c, err := runner.Run(ctx, lent[0], &checkpoint.Options{Files: b.passed(r)})
+	done()
 	switch {
 	case want.Field == "" && v.accepted:
 		v = refused(c, err, want)
@@ -36,6 +42,7 @@ func (b *Bench) Refuse(ctx context.Context, index uint64, r *request.Request, wa
 		// Who calls the launcher without validating has a second line.
 		v.Keys = append(v.Keys, "accepted without validation, must be refused at "+want.String())
 	}
+	v.Keys = append(v.Keys, wrong...)
 	for _, what := range back() {
 		v.Keys = append(v.Keys, "residue: pooled network namespace: "+what)
 	}

@@ -140,6 +140,8 @@ type Minimal struct {
 	Values     map[string]string `json:"values"`
 	Executions int               `json:"executions"`
 	Request    *request.Request  `json:"request"`
+	// Caller is what of the launcher's caller it takes: see package caller.
+	Caller []string `json:"caller,omitempty"`
 	// Dir is where the request's files were.
 	Dir string `json:"dir"`
 }

@@ -21,7 +21,12 @@ func (b *Bench) Trace(ctx context.Context, a fuzz.Assignment, r *request.Request
 	for i := range min(launched.Ext.PassFDs, len(b.files)) {
 		o.Files = append(o.Files, checkpoint.PassedFile{Number: 3 + i, File: b.files[i]})
 	}
-	c, err := b.runner.Plant(ctx, r, launched, o)
+	runner, _, done, err := b.from(ctx)
+	if err != nil {
+		return nil
+	}
+	defer done()
+	c, err := runner.Plant(ctx, r, launched, o)
 	if err != nil {
 		return nil
 	}
@@ -41,7 +46,7 @@ func (c *Campaign) trace(ctx context.Context, m *Minimal) {
 	if err != nil {
 		return // of another model
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	ctx, cancel := context.WithTimeout(WithCaller(context.WithoutCancel(ctx), m.Caller), time.Minute)
 	defer cancel()
 	if events := c.Trace(ctx, a, m.Request); len(events) > 0 {
 		c.write(&Line{Timeline: &Timeline{Index: m.Index, Oracle: m.Oracle, Key: m.Key, Events: events}})

@@ -15,6 +15,7 @@ import (
 
 	"github.com/holdshort/holdshort/checkpoint"
 	"github.com/holdshort/holdshort/fuzz"
+	"github.com/holdshort/holdshort/fuzz/campaign"
 	"github.com/holdshort/holdshort/harness"
 	"github.com/holdshort/holdshort/harness/request"
 	"golang.org/x/sys/unix"
@@ -32,6 +33,7 @@ type Bench struct {
 	files    []*os.File
 	others   []*checkpoint.Workload
 	scene    Scene
+	callers  campaign.Callers
 }
 
 var opened atomic.Int32
@@ -117,6 +119,7 @@ func (b *Bench) Close() error {
 		errs = append(errs, w.Kill())
 		_, _ = w.Wait(context.Background())
 	}
+	errs = append(errs, b.callers.Close())
 	if b.runner != nil {
 		errs = append(errs, b.runner.Close())
 	}
@@ -143,11 +146,16 @@ func (b *Bench) launch(ctx context.Context, a fuzz.Assignment, seed, index uint6
 	for i := range min(asked.Ext.PassFDs, fuzz.MaxPassed) {
 		o.Files = append(o.Files, checkpoint.PassedFile{Number: 3 + i, File: b.files[i]})
 	}
-	b.runner.Misbehave(f)
-	defer b.runner.Misbehave(nil)
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	c, err := b.runner.Plant(ctx, asked, launched, o)
+	runner, wrong, done, err := b.callers.From(ctx, b.runner, b.dir, b.Model.Caller(a))
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	runner.Misbehave(f)
+	defer runner.Misbehave(nil)
+	c, err := runner.Plant(ctx, asked, launched, o)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +163,7 @@ func (b *Bench) launch(ctx context.Context, a fuzz.Assignment, seed, index uint6
 	if errors.As(c.Launch.Err, &refused) && refused.Stage == checkpoint.StageConfig {
 		return nil, refused // the fault makes a request of it that nobody could have asked for
 	}
-	return keys(c), nil
+	return append(keys(c), wrong...), nil
 }
 
 func keys(c *harness.Case) []string {

@@ -17,7 +17,7 @@ import (
 // Basic lists the faults that were written by hand: of the 1-way, 2-way and
 // 3-way.
 func Basic() []Fault {
-	all := slices.Concat(isolation, files, resources, rights, processes, orders, hosts(), observers(), evidences(), oracles())
+	all := slices.Concat(isolation, files, resources, rights, processes, callers, orders, hosts(), observers(), evidences(), oracles())
 	for i := range all {
 		f := &all[i]
 		if f.Hides == "" {
