@@ -145,11 +145,7 @@ func (e *engineRun) weigh(c *candidate, rec *probes.Record, st *stopped, caller 
 			elsewhere(l)
 		}
 	}
-	// The identity of the engine's own descriptors is not known here.
-	l.facts.Files = []posture.File{{FD: 0}, {FD: 1}, {FD: 2}}
-	for i := range e.req.Ext.PassFDs {
-		l.facts.Files = append(l.facts.Files, posture.File{FD: int32(3 + i)})
-	}
+	missing := l.passed(caller)
 	l.facts.PID = posture.Known(uint32(rec.TGID))
 	l.facts.Parent = posture.Known(uint32(rec.Parent))
 	// A C library lets nobody reset its own two signals, 32 and 33, so what an
@@ -180,12 +176,37 @@ func (e *engineRun) weigh(c *candidate, rec *probes.Record, st *stopped, caller 
 		cs.Verdict = Unknown
 		cs.doubt(EvidenceLost, "the posture in which the engine was started was not seen, so what nobody asked for is compared with nothing")
 	}
+	if missing > 0 && cs.Verdict == Constrained {
+		cs.Verdict = Unknown
+		cs.doubt(CannotApply, fmt.Sprintf("%d of the descriptors that are to be passed on were not open in the engine's caller", missing))
+	}
 	cs.ConfirmedBy = rec.ConfirmedBy(c.n)
 	cs.inherits(e.opts.Clean)
 	if reason != nil {
 		cs.Reasons = append(cs.Reasons, reason.Error())
 	}
 	return cs
+}
+
+// passed are the descriptors that are to be open: what the standard ones are, the
+// engine decides, the others are the caller's own, and not some that the engine
+// happens to have under these numbers. It returns how many the caller has not.
+func (l *launch) passed(caller *posture.Posture) (missing int) {
+	files, known := caller.Files.Get()
+	l.facts.Files = []posture.File{{FD: 0}, {FD: 1}, {FD: 2}}
+	for i := range l.req.Ext.PassFDs {
+		f := posture.File{FD: int32(3 + i)}
+		if known && files.Truncated == 0 {
+			j := slices.IndexFunc(files.Open, func(o posture.File) bool { return o.FD == f.FD })
+			if j < 0 {
+				missing++
+				continue
+			}
+			f.Inode = files.Open[j].Inode
+		}
+		l.facts.Files = append(l.facts.Files, f)
+	}
+	return missing
 }
 
 // elsewhere forgets what was looked up in our own root for a workload that is in
@@ -223,10 +244,10 @@ func only(rec *probes.Record, n int) *probes.Record {
 func (r *Result) inherits(clean bool) {
 	for i := range r.Checks {
 		c := &r.Checks[i]
-		if c.Field >= oracle.NumFields || c.Class() != oracle.Kept || c.Outcome != oracle.Equal || c.got == nil || c.Why != "" {
+		if c.Field >= oracle.NumFields || c.Outcome != oracle.Equal || c.got == nil || c.Why != "" {
 			continue
 		}
-		if fresh, known := oracle.Fresh(c.Field, c.got); !known || fresh {
+		if fresh, known := c.exp.Fresh(c.Field, c.got); !known || fresh {
 			continue
 		}
 		c.inherited = true

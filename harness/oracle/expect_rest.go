@@ -192,7 +192,18 @@ func (b *builder) affinity() {
 			}
 		}
 	}
+	exec := b.p.ExecCPUAffinity
 	switch {
+	case exec != nil && len(b.r.Ext.Affinity) == 0:
+		const src = "process.execCPUAffinity"
+		switch want, err := request.CPUList(exec.Final); {
+		case exec.Final == "" || err != nil:
+			b.puzzle(SchedAffinity, Requested, src, "no final list of CPUs is given, and nobody sees the initial one")
+		case allowed != nil:
+			put(b, SchedAffinity, at, intersect(want, allowed), Requested, src)
+		default:
+			put(b, SchedAffinity, at, want, Requested, src)
+		}
 	case len(b.r.Ext.Affinity) > 0:
 		want := request.CPUMask(b.r.Ext.Affinity)
 		if allowed != nil {

@@ -60,3 +60,19 @@ func Fresh(f Field, p *posture.Posture) (fresh, known bool) {
 	}
 	return false, false
 }
+
+// Fresh is [Fresh] of an observed field that nobody asked for; of one that was
+// asked for it is not known. A fresh process may run on all CPUs of its cpuset.
+func (e *Expectation) Fresh(f Field, got *posture.Posture) (fresh, known bool) {
+	all := e.feat.CPUs
+	switch {
+	case f == SchedAffinity && e.rules[f].pred == isWithin:
+		all, _ = e.want.Sched.Affinity.Get() // of the cpuset that was asked for
+	case e.rules[f].class != Kept:
+		return false, false
+	case f != SchedAffinity:
+		return Fresh(f, got)
+	}
+	v, ok := got.Sched.Affinity.Get()
+	return equalMasks(v, all), ok && len(all) > 0
+}

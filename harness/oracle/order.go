@@ -53,6 +53,16 @@ func moreIsStricter[T uint32 | uint64](want, got T) order {
 	return stricter
 }
 
+// securebitsOrder: by these two bits capabilities survive a change of ids, by all
+// others something is taken away or cannot be changed any more (capabilities(7)).
+func securebitsOrder(want, got uint32) order {
+	const grant = SecureNoSetUIDFixup | SecureKeepCaps
+	if (got&^want)&grant != 0 || (want&^got)&^grant != 0 {
+		return laxer
+	}
+	return stricter
+}
+
 // fewerIsStricter is for bit masks whose bits grant.
 func fewerIsStricter(want, got uint64) order {
 	if got&^want != 0 {

@@ -85,6 +85,7 @@ func (b *builder) profile() {
 	}
 	b.env(p)
 	b.capsUnasked()
+	b.affinityUnasked()
 	b.cgroupUnnamed(free)
 	if p.NoBounding && b.p.Capabilities != nil {
 		b.rule(CapBounding, Kept, p.Name+" has no option for it")
@@ -165,6 +166,19 @@ func (b *builder) capsUnasked() {
 			return known && table[f].ops.order(&e.want, got) == stricter, ""
 		}}
 	}
+}
+
+// affinityUnasked: an engine that keeps its caller's CPUs to itself gives the
+// program all of its cpuset, as runc since 1.2.7 and crun since 1.9.2 do.
+func (b *builder) affinityUnasked() {
+	all := b.f.CPUs
+	if b.e.rules[SchedAffinity].class != Kept || len(all) == 0 {
+		return
+	}
+	b.e.choices[SchedAffinity] = choice{"it may have all CPUs of the cpuset", func(_ *Expectation, got *posture.Posture) (bool, string) {
+		v, _ := got.Sched.Affinity.Get()
+		return equalMasks(v, all), ""
+	}}
 }
 
 // cgroupUnnamed: without an absolute linux.cgroupsPath the engine chooses.
@@ -260,18 +274,21 @@ func (e *Expectation) chosen(f Field, got *posture.Posture, o Outcome, why strin
 	if (o == Leaked || o == Ignored || o == Weaker) && e.passedOn(f, got) {
 		o, why = Inherited, "what is too much is the caller's"
 	}
-	if !ok {
-		if o == Leaked && e.rules[f].class == Kept && table[f].ops.order(&e.want, got) == stricter {
-			return Stronger, "nobody asked for it"
-		}
-		return o, why
-	}
-	if c.ok == nil {
+	if ok && c.ok == nil {
 		return Equal, c.why
 	}
-	fits, not := c.ok(e, got)
+	fits, not := false, ""
+	if ok {
+		fits, not = c.ok(e, got)
+	}
 	if fits {
 		return Equal, c.why
+	}
+	if o == Leaked && e.rules[f].class == Kept && table[f].ops.order(&e.want, got) == stricter {
+		return Stronger, "nobody asked for it"
+	}
+	if !ok {
+		return o, why
 	}
 	if o == Unobservable && not != "" {
 		return e.miss(f, got), not

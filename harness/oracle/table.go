@@ -65,7 +65,7 @@ var table = [NumFields]struct {
 	CapAmbient:     {"capabilities.ambient", scalar(func(p *pst) *cps { return &p.Capabilities.Ambient }, capOrder)},
 
 	NoNewPrivs:   {"privilege.no_new_privs", scalar(func(p *pst) *yes { return &p.Privilege.NoNewPrivs }, trueIsStricter)},
-	Securebits:   {"privilege.securebits", scalar(func(p *pst) *u32 { return &p.Privilege.Securebits }, moreIsStricter[uint32])},
+	Securebits:   {"privilege.securebits", scalar(func(p *pst) *u32 { return &p.Privilege.Securebits }, securebitsOrder)},
 	Dumpable:     {"privilege.dumpable", scalar(func(p *pst) *u32 { return &p.Privilege.Dumpable }, dumpableOrder)},
 	Pdeathsig:    {"privilege.pdeathsig", scalar(func(p *pst) *u32 { return &p.Privilege.Pdeathsig }, pdeathsigOrder)},
 	Personality:  {"privilege.personality", scalar(func(p *pst) *u32 { return &p.Privilege.Personality }, nil)},
