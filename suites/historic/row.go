@@ -33,11 +33,11 @@ type Row struct {
 }
 
 // total is how many rows there are.
-const total = 34
+const total = 69
 
 // Rows are all that are known, in the order of their numbers.
 func Rows() []Row {
-	rows := slices.Concat(capabilityRows(), groupRows(), userRows(), filterRows())
+	rows := slices.Concat(capabilityRows(), groupRows(), userRows(), filterRows(), supervisorRows())
 	slices.SortFunc(rows, func(a, b Row) int { return a.Number - b.Number })
 	return rows
 }
