@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/holdshort/holdshort/vm/matrix"
 )
 
 //go:embed page/page.html
@@ -61,6 +63,14 @@ var pageTemplate = sync.OnceValue(func() *template.Template {
 				*Grid
 				Title, What string
 			}{g, title, what}
+		},
+		"specLists": specLists,
+		"compared": func(m *matrix.Report) any {
+			said, list := kernelDifferences(m)
+			return struct {
+				Said string
+				List []kernelDifference
+			}{said, list}
 		},
 	}).Parse(pageText))
 })
