@@ -219,12 +219,12 @@ func (c *Comparison) note(found map[string]*Difference, what string, v map[strin
 }
 
 // explain finds the fact that a difference follows from: wherever two kernels
-// say something else, the feature must be another.
+// say something else, the feature must be another, and be enough for that.
 func explain(d *Difference, list []*Recording) *Fact {
-	said := map[string]string{}
+	value := map[string]string{}
 	for v, names := range d.Values {
 		for _, n := range names {
-			said[n] = v
+			value[n] = v
 		}
 	}
 	for i := range Facts {
@@ -235,11 +235,14 @@ func explain(d *Difference, list []*Recording) *Fact {
 		fits := true
 		for _, a := range list {
 			for _, b := range list {
-				va, ina := said[a.Name]
-				vb, inb := said[b.Name]
+				va, ina := value[a.Name]
+				vb, inb := value[b.Name]
 				x, xok := a.Kernel.Features[f.Feature]
 				y, yok := b.Kernel.Features[f.Feature]
-				if ina && inb && va != vb && (!xok || !yok || x == y) {
+				if !ina || !inb || va == vb {
+					continue
+				}
+				if !xok || !yok || x == y || f.fits != nil && !f.fits(said{va, x}, said{vb, y}) {
 					fits = false
 				}
 			}

@@ -16,6 +16,10 @@ type Fact struct {
 	// Text says it in words, Source where it is written.
 	Text   string `json:"text"`
 	Source string `json:"source"`
+
+	// fits tells whether the feature alone makes one value of the other, each
+	// from a kernel that has the feature as it says; nil: any other value is explained.
+	fits func(a, b said) bool
 }
 
 func (f *Fact) about(d *Difference) bool {
@@ -39,9 +43,19 @@ var Facts = []Fact{
 		Source: "landlock(7), VERSIONS",
 	},
 	{
-		What: "landlock.*", Feature: "landlock ABI",
+		What: "landlock.handled", Feature: "landlock ABI", fits: rightsOfBoth,
 		Text:   "of rights that were asked for as far as they are there, a kernel takes those that it has",
 		Source: "landlock(7), VERSIONS; our request's bestEffort",
+	},
+	{
+		What: "landlock.layers", Feature: "landlock ABI", fits: moreWithMore,
+		Text:   "a layer that would restrain nothing, since the kernel has none of its rights, is not made",
+		Source: "landlock_create_ruleset(2), ENOMSG; our request's bestEffort",
+	},
+	{
+		What: "landlock.rules", Feature: "landlock ABI", fits: moreWithMore,
+		Text:   "a rule that would allow nothing, since the kernel has none of its rights, is not made",
+		Source: "landlock_add_rule(2), ENOMSG; our request's bestEffort",
 	},
 	{
 		What: "possible: read-only paths", Feature: "mount_setattr",
@@ -89,6 +103,11 @@ var Facts = []Fact{
 		Source: "security/tomoyo/domain.c, tomoyo_find_next_domain; commit ada1986d0797 (tomoyo: fallback to realpath if symlink's pathname does not exist)",
 	},
 	{
+		What: "capabilities.*", Feature: "capabilities of the caller", fits: heldByBoth,
+		Text:   "a program has no capability that its caller has not got, unless a user namespace is new: containers and machines keep some from root",
+		Source: "capabilities(7), Transformation of capabilities during execve()",
+	},
+	{
 		What: "rlimits.memlock", Feature: "RLIMIT_MEMLOCK",
 		Text:   "the first process has 8 MiB of locked memory since 5.16, and had 64 KiB before; what is not asked for is the caller's",
 		Source: "include/uapi/linux/resource.h, MLOCK_LIMIT",
@@ -124,7 +143,7 @@ var Facts = []Fact{
 		Source: "prctl(2), PR_SET_MEMORY_MERGE; CONFIG_KSM",
 	},
 	{
-		What: "mounts[[]*", Feature: "tmpfs inode64",
+		What: "mounts[[]*", Feature: "tmpfs inode64", fits: but(`,inode64`),
 		Text:   "a tmpfs says that its inode numbers have 64 bits where the kernel is built so",
 		Source: "tmpfs(5), inode64; CONFIG_TMPFS_INODE64",
 	},

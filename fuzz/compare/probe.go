@@ -18,6 +18,7 @@ func Probe(ctx context.Context, m *fuzz.Machine) map[string]string {
 	f := map[string]string{
 		"landlock ABI":                 strconv.Itoa(m.LandlockABI),
 		"capabilities":                 strconv.Itoa(bits(m.AllCaps)),
+		"capabilities of the caller":   effective(),
 		"mount_setattr":                yes(m.SetAttr),
 		"seccomp wait killable":        yes(m.WaitKillable),
 		"statmount":                    yes(unix.ENOSYS != sys(457)),
@@ -111,4 +112,14 @@ func slackOfFIFO() string {
 		answer <- strconv.Itoa(n)
 	}()
 	return <-answer
+}
+
+// effective are this process's capabilities, in hexadecimal.
+func effective() string {
+	for l := range strings.SplitSeq(line("/proc/self/status"), "\n") {
+		if v, ok := strings.CutPrefix(l, "CapEff:"); ok {
+			return strings.TrimSpace(v)
+		}
+	}
+	return "unknown"
 }

@@ -55,8 +55,38 @@ func (c *Comparison) Text(w io.Writer) error {
 func (d *Difference) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s (%d cases; %d: %s)", d.What, d.Cases, d.Index, fuzz.Words(d.Example))
-	for _, v := range slices.Sorted(maps.Keys(d.Values)) {
-		fmt.Fprintf(&b, "\n%s: %s", strings.Join(d.Values[v], ", "), v)
+	values := slices.Sorted(maps.Keys(d.Values))
+	for i, short := range excerpts(values) {
+		fmt.Fprintf(&b, "\n%s: %s", strings.Join(d.Values[values[i]], ", "), short)
 	}
 	return b.String()
+}
+
+// excerpts cuts long values to the place from which on they differ.
+func excerpts(values []string) []string {
+	const before, most = 60, 300
+	equal := 0
+	if len(values) > 1 {
+		first, last := values[0], values[len(values)-1] // sorted: what these have in common all have
+		for equal < min(len(first), len(last)) && first[equal] == last[equal] {
+			equal++
+		}
+	}
+	out := slices.Clone(values)
+	for i, v := range out {
+		if len(v) <= most {
+			continue
+		}
+		from := max(min(equal-before, len(v)-before), 0)
+		to := min(from+most, len(v))
+		v = strings.ToValidUTF8(v[from:to], "")
+		if from > 0 {
+			v = "…" + v
+		}
+		if to < len(out[i]) {
+			v += "…"
+		}
+		out[i] = v
+	}
+	return out
 }
