@@ -21,7 +21,7 @@ func TestPidIsKnownOnceParked(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() {
-				for range 300 {
+				for range rounds(300) {
 					w, err := l.Spawn(t.Context(), &cfg, nil)
 					if err != nil {
 						t.Errorf("%s: %v", name, err)

@@ -25,6 +25,15 @@ func newLauncher(t testing.TB) *Launcher {
 	return l
 }
 
+// rounds is how often a test does what it repeats: an eighth of n with -short,
+// as in guests whose processor is translated.
+func rounds(n int) int {
+	if testing.Short() {
+		return max(n/8, 2)
+	}
+	return n
+}
+
 // needRoot skips a test that needs privilege over the host's namespaces.
 func needRoot(t testing.TB) {
 	t.Helper()

@@ -288,7 +288,7 @@ func TestInit_OneProcessor(t *testing.T) {
 	runtime.UnlockOSThread()
 	defer l.Close()
 	cfg := withInit()
-	for range 400 {
+	for range rounds(400) {
 		cfg.Args = []string{"/nonexistent"}
 		if r, err := l.Run(bg, &cfg, nil); err != nil || r.State != Failed || !errors.Is(r.Err, unix.ENOENT) {
 			t.Fatal(r, err)

@@ -279,7 +279,7 @@ func TestLeavesNothing(t *testing.T) {
 			Args: []string{"/bin/true"}, Namespaces: all(), UIDMap: rootMap(), GIDMap: rootMap(),
 			Mounts: []Mount{{Target: "/proc", Type: "proc"}},
 		}
-		for range 20 {
+		for range rounds(20) {
 			if r, err := l.Run(bg, &cfg, nil); err != nil || r.State != Exited {
 				t.Fatal(r, err)
 			}
@@ -307,7 +307,7 @@ func TestLeavesNothing(t *testing.T) {
 
 func TestManyAtOnce(t *testing.T) {
 	l := newLauncher(t)
-	const n = 200
+	n := rounds(200)
 	ws := make([]*Workload, n)
 	for i := range ws {
 		ws[i] = spawn(t, l, Config{Args: []string{"/bin/sh", "-c", "exit " + strconv.Itoa(i%100)}}, nil)

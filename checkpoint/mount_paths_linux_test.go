@@ -89,7 +89,7 @@ func TestMountTargetsStayInTheRootUnderAttack(t *testing.T) {
 			}
 			before := entries(t, victim)
 			launched := 0
-			for i := range 150 {
+			for i := range rounds(150) {
 				target := "/a/b/made" + strconv.Itoa(i)
 				cfg := Config{
 					Args: []string{"/nothing"}, Namespaces: []Namespace{{Kind: Mnt}}, Root: Root{Path: root},

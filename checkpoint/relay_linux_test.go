@@ -81,13 +81,18 @@ func onTerminal(t *testing.T, l *Launcher, script string, in io.Reader, out io.W
 	return w, relay
 }
 
-var floods = []int64{64 << 10, 1 << 20, 16 << 20}
+func floods() []int64 {
+	if testing.Short() {
+		return []int64{64 << 10, 1 << 20}
+	}
+	return []int64{64 << 10, 1 << 20, 16 << 20}
+}
 
 // All output is there when the end is told, however much and however slow the
 // reader is.
 func TestRelay_OutputFlood(t *testing.T) {
 	l := newLauncher(t)
-	for _, size := range floods {
+	for _, size := range floods() {
 		for _, slow := range []bool{false, true} {
 			if slow && size > 1<<20 {
 				size = 4 << 20
@@ -119,7 +124,7 @@ func TestRelay_OutputFlood(t *testing.T) {
 // What is written to the terminal arrives, and comes back, byte for byte.
 func TestRelay_FloodBothWays(t *testing.T) {
 	l := newLauncher(t)
-	for _, size := range floods {
+	for _, size := range floods() {
 		t.Run(fmt.Sprintf("%d KiB", size>>10), func(t *testing.T) {
 			text := make([]byte, size)
 			for i := range text {

@@ -17,7 +17,7 @@ func TestStart_SlotsReusedAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			for i := range 60 {
+			for i := range rounds(60) {
 				args := []string{"/bin/true"}
 				if i%4 == 0 {
 					args = []string{"/bin/sleep", "1000"}

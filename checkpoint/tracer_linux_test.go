@@ -66,7 +66,7 @@ func TestTracer(t *testing.T) {
 func TestTracerHelper(t *testing.T) {
 	text := os.Getenv(tracedPID)
 	if text == "" {
-		t.Skip("is no test")
+		t.Skip("is run by another test")
 	}
 	pid, err := strconv.Atoi(text)
 	if err != nil {
