@@ -27,6 +27,8 @@ type matrixCmd struct {
 	Floor   string        `help:"A program that measures what starting a process takes at least (bench/c/floor.c, built static): fuzz is then given in multiples of it." type:"existingfile" placeholder:"FILE"`
 	Run_    []string      `name:"run" sep:"none" help:"Besides the tests, build this main package and run it with these arguments, all in one word; repeatable." placeholder:"'PKG ARGS'"`
 	Test    string        `help:"Run only tests that match, as go test -run." placeholder:"REGEXP"`
+	Here    []string      `help:"Packages whose tests say nothing of a kernel, as go list takes them: only the host's row runs them. Repeatable." placeholder:"PATTERN"`
+	Short   bool          `help:"In guests, tests run with go test's -short. The host's row has all of them: what is skipped there for this reason ran on it, or the matrix is not good."`
 	NoTests bool          `help:"No suites: only what else is said."`
 	Jobs    int           `short:"j" help:"Guests at a time (default: processors of this machine by those of a guest)." placeholder:"N"`
 	CPUs    int           `name:"cpus" help:"Processors of each guest." default:"1" placeholder:"N"`
@@ -107,7 +109,7 @@ func (c *matrixCmd) matrix(ctx context.Context, s *streams, dir string) (*matrix
 	if c.Quiet {
 		log = func(string) {}
 	}
-	m := &matrix.Matrix{Arch: c.Arch, Limit: c.Limit, AtOnce: c.Jobs, Log: log, Env: vm.Environ(os.Environ())}
+	m := &matrix.Matrix{Arch: c.Arch, Limit: c.Limit, Short: c.Short, AtOnce: c.Jobs, Log: log, Env: vm.Environ(os.Environ())}
 	if m.AtOnce == 0 {
 		m.AtOnce = max(1, runtime.NumCPU()/c.CPUs)
 	}
@@ -144,6 +146,14 @@ func (c *matrixCmd) matrix(ctx context.Context, s *streams, dir string) (*matrix
 		jobs, err := matrix.Tests(ctx, dir, c.Arch, c.Limit, c.Test, c.Packages...)
 		if err != nil {
 			return nil, err
+		}
+		n, err := matrix.Here(ctx, jobs, c.Here...)
+		if err != nil {
+			return nil, err
+		}
+		if n > 0 && !m.Host {
+			log(fmt.Sprintf("%d packages of --here are not run: no row is the host's", n))
+			jobs = slices.DeleteFunc(jobs, func(j matrix.Job) bool { return j.Here })
 		}
 		m.Jobs = append(m.Jobs, jobs...)
 	}

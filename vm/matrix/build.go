@@ -12,6 +12,8 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,6 +30,9 @@ type Job struct {
 	Dir   string
 	Tree  string   // directory that must be there: the module's
 	Files []string // files that must be there as well
+	// Here is for what depends on no kernel: it is run on this machine alone,
+	// in the host's row.
+	Here bool
 	// Read takes into the row what the program printed on its standard
 	// output, and may change what became of it. It is not called for a
 	// program that never ended. nil: the exit status and the last line count.
@@ -80,6 +85,26 @@ func Tests(ctx context.Context, dir, arch string, limit time.Duration, run strin
 		jobs = append(jobs, Job{Name: p.ImportPath, Test: true, Argv: argv, Dir: p.Dir, Tree: tree})
 	}
 	return jobs, nil
+}
+
+// Here marks the jobs whose packages match patterns as such that no guest runs,
+// and returns how many there are.
+func Here(ctx context.Context, jobs []Job, patterns ...string) (n int, err error) {
+	if len(patterns) == 0 {
+		return 0, nil
+	}
+	out, err := goTool(ctx, runtime.GOARCH, append([]string{"list"}, patterns...)...)
+	if err != nil {
+		return 0, err
+	}
+	names := strings.Fields(string(out))
+	for i := range jobs {
+		if j := &jobs[i]; j.Test && slices.Contains(names, j.Name) {
+			j.Here = true
+			n++
+		}
+	}
+	return n, nil
 }
 
 // compile compiles the tests of all packages at once, so that go shares the
@@ -145,6 +170,11 @@ func goTool(ctx context.Context, arch string, args ...string) ([]byte, error) {
 	return out, nil
 }
 
-func (j *Job) command(limit time.Duration, env []string) vm.Command {
-	return vm.Command{Argv: j.Argv, Dir: j.Dir, Env: env, Limit: limit}
+// command is a job as a guest runs it.
+func (m *Matrix) command(j *Job) vm.Command {
+	argv := j.Argv
+	if j.Test && m.Short {
+		argv = append(slices.Clone(argv), "-test.short")
+	}
+	return vm.Command{Argv: argv, Dir: j.Dir, Env: m.Env, Limit: m.Limit}
 }

@@ -23,6 +23,7 @@ type Matrix struct {
 	Guest   vm.Guest      // what all guests have in common
 	Env     []string      // of all jobs
 	Limit   time.Duration // of one job
+	Short   bool          // guests run tests with -test.short; the host's row does not
 	AtOnce  int           // guests; default 1
 	Log     func(string)  // told what has ended; may be called from several goroutines
 	// Compare looks at all rows together, once they are complete. What it
@@ -45,6 +46,9 @@ type Report struct {
 	Differences []Difference `json:"differences"` // the same test, another outcome
 	// Specs is tests by kernels: every test that is known of, in order.
 	Specs []Spec `json:"specs"`
+	// Here are the jobs that only the host's row ran, as they depend on no
+	// kernel.
+	Here []string `json:"here,omitempty"`
 	// Kernels are differences between kernels that no known fact explains, and
 	// Comparison is all that was compared, in the form of package
 	// fuzz/compare.
@@ -101,6 +105,11 @@ func (m *Matrix) Run(ctx context.Context) *Report {
 	wg.Wait()
 	if m.Host { // alone: its tests count what the whole machine has
 		rep.Rows = slices.Insert(rep.Rows, 0, m.runHost(ctx))
+	}
+	for i := range m.Jobs {
+		if j := &m.Jobs[i]; j.Here {
+			rep.Here = append(rep.Here, j.Name)
+		}
 	}
 	rep.compare()
 	if m.Compare != nil {

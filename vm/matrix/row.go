@@ -42,12 +42,20 @@ type Row struct {
 	Features []Feature `json:"features,omitempty"`
 	Floor    []Floor   `json:"floor,omitempty"` // what starting a process takes here
 	Fuzz     *Fuzz     `json:"fuzz,omitempty"`
+	Took     []Took    `json:"took,omitempty"`     // every job, in the order in which they ended
 	Faults   []string  `json:"faults,omitempty"`   // guests that did not end cleanly, with the console
 	Deficits []string  `json:"deficits,omitempty"` // what the kernel has and the guest did not
 	Warnings []string  `json:"warnings,omitempty"` // of init
 	Guests   int       `json:"guests"`             // more than one: some did not survive
+	ImageMS  int64     `json:"image_ms"`           // making the initial ramfs, of the first
 	BootMS   int64     `json:"boot_ms"`            // of the first
 	Seconds  float64   `json:"seconds"`
+}
+
+// Took is how long one job took, in seconds.
+type Took struct {
+	Job     string  `json:"job"`
+	Seconds float64 `json:"seconds"`
 }
 
 // Feature is something that a kernel has or has not.
@@ -144,15 +152,16 @@ func (m *Matrix) run(ctx context.Context, k *vm.Kernel) *Row {
 	start := time.Now()
 	row := &Row{Kernel: k.Name, Release: k.Release, Arch: k.Arch}
 	defer func() { row.Seconds = time.Since(start).Seconds() }()
-	for next := 0; next < len(m.Jobs) && ctx.Err() == nil; {
-		jobs := m.Jobs[next:]
+	mine := slices.DeleteFunc(slices.Clone(m.Jobs), func(j Job) bool { return j.Here })
+	for next := 0; next < len(mine) && ctx.Err() == nil; {
+		jobs := mine[next:]
 		c := capture{most: cmp.Or(m.most, maxOutput)}
 		g := m.Guest // a copy
 		g.Kernel = k
 		g.Stdout, g.Stderr = c.stream(&c.out), c.stream(&c.err)
 		g.Commands, g.Files = nil, slices.Clone(m.Guest.Files)
 		for i := range jobs {
-			g.Commands = append(g.Commands, jobs[i].command(m.Limit, m.Env))
+			g.Commands = append(g.Commands, m.command(&jobs[i]))
 			for _, host := range append([]string{jobs[i].Tree}, jobs[i].Files...) {
 				if f := (vm.File{Host: host}); host != "" && !slices.Contains(g.Files, f) {
 					g.Files = append(g.Files, f)
@@ -193,14 +202,14 @@ func (m *Matrix) run(ctx context.Context, k *vm.Kernel) *Row {
 		}
 		next += done
 	}
-	m.fill(row)
+	m.fill(row, mine)
 	return row
 }
 
 func (r *Row) note(k *vm.Kernel, res *vm.Result) {
 	r.Accel = res.Accel
 	if r.Guests == 1 {
-		r.BootMS = res.BootMS
+		r.ImageMS, r.BootMS = res.ImageMS, res.BootMS
 		r.Deficits = k.Deficits(res.Guest)
 		r.Warnings = res.Warnings
 		if res.Guest != nil {
@@ -210,7 +219,7 @@ func (r *Row) note(k *vm.Kernel, res *vm.Result) {
 }
 
 // fill marks as lost what never was run, so that nothing looks complete.
-func (m *Matrix) fill(row *Row) {
+func (m *Matrix) fill(row *Row, jobs []Job) {
 	seen := map[string]bool{}
 	for _, t := range row.Tests {
 		seen[t.Package] = true
@@ -218,8 +227,8 @@ func (m *Matrix) fill(row *Row) {
 	for _, p := range row.Programs {
 		seen[p.Name] = true
 	}
-	for i := range m.Jobs {
-		if j := &m.Jobs[i]; !seen[j.Name] {
+	for i := range jobs {
+		if j := &jobs[i]; !seen[j.Name] {
 			m.record(context.Background(), row, j, nil, []byte("never run"), nil)
 		}
 	}
@@ -245,6 +254,7 @@ func (m *Matrix) record(ctx context.Context, row *Row, j *Job, out, errs []byte,
 			errs = append(errs, fmt.Sprintf("killed at the limit of %v", m.Limit)...)
 		}
 	}
+	row.Took = append(row.Took, Took{j.Name, seconds})
 	if j.Test {
 		tests, err := readTests(ctx, j.Name, append(out, errs...), status, e != nil && e.Started && !e.TimedOut && e.Signal == 0)
 		if err != nil {
@@ -313,7 +323,7 @@ func (m *Matrix) runHost(ctx context.Context) *Row {
 		}
 		m.record(ctx, row, j, out.Bytes(), errs.Bytes(), e)
 	}
-	m.fill(row)
+	m.fill(row, m.Jobs)
 	row.Seconds = time.Since(start).Seconds()
 	return row
 }

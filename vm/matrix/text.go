@@ -31,6 +31,14 @@ func (r *Report) Text(w io.Writer) error {
 	list("In what kernels differ, and no known fact explains it:", r.Kernels)
 	list("Ran on no kernel:", never)
 	list("Skipped without a reason:", r.Unexplained)
+	if len(r.Here) > 0 {
+		var short []string
+		for _, j := range r.Here {
+			short = append(short, shortName(j))
+		}
+		fmt.Fprintf(b, "\nIn no guest, as they depend on no kernel (--here): %s\n", strings.Join(short, ", "))
+	}
+	r.took(b)
 	r.table(b)
 	_, err := io.WriteString(w, b.String())
 	return err
