@@ -31,7 +31,7 @@ mutants: ## plant faults in launcher, observer and oracle, one at a time: how ma
 	go run -tags mutants ./internal/cmd/mutants $(or $(ARGS),-o docs/mutants.md)
 
 mutate: ## change our own code, one operator at a time: does a test fail; PKG=./internal/cbpf ARGS='-files compare -v'
-	nice -n 10 go run ./internal/cmd/mutate $(ARGS) $(or $(PKG),./internal/cbpf)
+	nice -n 10 go run ./internal/cmd/mutate $(ARGS) $(or $(PKG),./internal/cbpf) $(if $(TESTARGS),-- $(TESTARGS))
 
 soak: ## N random, verified launches (default 10000): no finding, nothing left behind, no growth; FREEZE=1 with freeze mode
 	@scripts/soak.sh $(or $(N),10000) $(if $(FREEZE),-freeze) $(ARGS)

@@ -9,14 +9,11 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -24,7 +21,6 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -87,7 +83,7 @@ func run(ctx context.Context, dir string, args []string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	reasons, err := readReasons(*lived)
+	reasons, err := readExplained(*lived)
 	if err != nil {
 		return false, err
 	}
@@ -107,10 +103,9 @@ func run(ctx context.Context, dir string, args []string) (bool, error) {
 				_, err := test(ctx, bin, dir, c.id, limit, args)
 				mu.Lock()
 				if err == nil {
-					left = append(left, survivor{c, reasons[c.key()]})
-				}
-				if *verbose || err == nil && reasons[c.key()] == "" {
-					fmt.Printf("%-8s %s\n", map[bool]string{true: "lives", false: "noticed"}[err == nil], c.text())
+					left = append(left, survivor{change: c})
+				} else if *verbose {
+					fmt.Printf("noticed   %s\n", c.text())
 				}
 				mu.Unlock()
 			}
@@ -127,20 +122,53 @@ func run(ctx context.Context, dir string, args []string) (bool, error) {
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
-	return report(dir, changes, left), nil
+	slices.SortFunc(left, func(a, b survivor) int { return a.id - b.id })
+	stale := reasons.divide(dir, only, left)
+	return report(dir, changes, left, stale), nil
 }
 
-func report(dir string, changes []change, left []survivor) bool {
-	equal := 0
-	for _, s := range left {
-		if s.why != "" {
-			equal++
+// counts are those of a file, or of all.
+type counts struct{ changes, explained, lives int }
+
+func (c *counts) add(n counts) {
+	c.changes, c.explained, c.lives = c.changes+n.changes, c.explained+n.explained, c.lives+n.lives
+}
+
+func (c *counts) String() string {
+	of := c.changes - c.explained
+	return fmt.Sprintf("%d changes, %d of them make no difference; of the other %d, %d are noticed (%.1f %%)",
+		c.changes, c.explained, of, of-c.lives, float64(of-c.lives)*100/float64(max(of, 1)))
+}
+
+func report(dir string, changes []change, left []survivor, stale []string) bool {
+	files := map[string]*counts{}
+	for _, c := range changes {
+		if files[c.file] == nil {
+			files[c.file] = &counts{}
 		}
+		files[c.file].changes++
 	}
-	noticed, of := len(changes)-len(left), len(changes)-equal
-	fmt.Printf("%s: %d changes, %d of them make no difference; of the other %d, %d are noticed (%.1f %%)\n",
-		dir, len(changes), equal, of, noticed, float64(noticed)*100/float64(max(of, 1)))
-	return of > 0 && noticed*100 >= of**least
+	for _, s := range left {
+		if s.why == "" {
+			files[s.file].lives++
+			fmt.Printf("lives     %s\n", s.text())
+			continue
+		}
+		files[s.file].explained++
+		fmt.Printf("explained %s # %s\n", s.text(), s.why)
+	}
+	slices.Sort(stale)
+	for _, k := range stale {
+		fmt.Printf("stale     %s: explained in %s, and there is no such change, or a test notices it\n", k, *lived)
+	}
+	var all counts
+	for _, f := range slices.Sorted(maps.Keys(files)) {
+		fmt.Printf("%s: %s\n", f, files[f])
+		all.add(*files[f])
+	}
+	fmt.Printf("%s: %s\n", dir, &all)
+	of := all.changes - all.explained
+	return len(stale) == 0 && of > 0 && (of-all.lives)*100 >= of**least
 }
 
 // compile builds the test binary with all changes.
@@ -180,24 +208,4 @@ func test(ctx context.Context, bin, dir string, id int, limit time.Duration, arg
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), envNumber+"="+strconv.Itoa(id), "GOMAXPROCS=1", "GOMEMLIMIT=2GiB")
 	return cmd.CombinedOutput()
-}
-
-// readReasons reads lines as "FILE: KIND: LINE # REASON".
-func readReasons(path string) (map[string]string, error) {
-	out := map[string]string{}
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return out, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	for s := bufio.NewScanner(bytes.NewReader(b)); s.Scan(); {
-		i := strings.LastIndex(s.Text(), " # ")
-		if i < 0 || strings.HasPrefix(s.Text(), "#") {
-			continue
-		}
-		out[s.Text()[:i]] = s.Text()[i+3:]
-	}
-	return out, nil
 }

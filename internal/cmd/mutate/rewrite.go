@@ -23,11 +23,17 @@ import (
 type change struct {
 	id         int
 	file, line string // the file's path, and the text of the line
+	function   string // "Type.method", or "var" outside of one
 	number     int
 	kind       string // "< is <="
 }
 
-func (c *change) key() string  { return c.file + ": " + c.kind + ": " + c.line }
+// key is what the list of explained changes calls it: it has no number of a
+// line, which any edit above it would change.
+func (c *change) key() string {
+	return c.file + ": " + c.function + ": " + c.kind + ": " + c.line
+}
+
 func (c *change) text() string { return fmt.Sprintf("%s:%d: %s: %s", c.file, c.number, c.kind, c.line) }
 
 // rewriter makes the sources in which a number chooses the change.
@@ -37,8 +43,9 @@ type rewriter struct {
 	pkg     *types.Package
 	changes []change
 
-	path string
-	src  []byte
+	path     string
+	src      []byte
+	function string
 }
 
 // rewrite writes them to tmp/src.
@@ -115,11 +122,36 @@ func (r *rewriter) file(f *ast.File) string {
 		}
 		from, to := r.offset(d.Pos()), r.offset(d.End())
 		b.Write(r.src[at:from])
+		r.function = functionName(d)
 		b.WriteString(r.text(d))
 		at = to
 	}
 	b.Write(r.src[at:])
 	return b.String()
+}
+
+func functionName(d ast.Decl) string {
+	f, ok := d.(*ast.FuncDecl)
+	if !ok {
+		return "var"
+	}
+	if f.Recv == nil {
+		return f.Name.Name
+	}
+	t := f.Recv.List[0].Type
+	for {
+		switch x := t.(type) {
+		case *ast.StarExpr:
+			t = x.X
+			continue
+		case *ast.IndexExpr:
+			t = x.X
+			continue
+		case *ast.Ident:
+			return x.Name + "." + f.Name.Name
+		}
+		return f.Name.Name
+	}
 }
 
 func (r *rewriter) offset(p token.Pos) int { return r.fset.Position(p).Offset }
@@ -230,7 +262,7 @@ func (r *rewriter) number(n ast.Node, kind string) int {
 	}
 	line := strings.TrimSpace(string(bytes.SplitN(r.src, []byte("\n"), p.Line+1)[p.Line-1]))
 	id := len(r.changes) + 1
-	r.changes = append(r.changes, change{id, r.path, line, p.Line, kind})
+	r.changes = append(r.changes, change{id, r.path, line, r.function, p.Line, kind})
 	return id
 }
 
