@@ -10,7 +10,6 @@ const (
 	SecureNoRoot        = 1 << 0
 	SecureNoSetUIDFixup = 1 << 2
 	SecureKeepCaps      = 1 << 4
-	secureKeepLocked    = 1 << 5
 )
 
 // Creds is the part of a task's credentials that capabilities(7) is about. Ids
@@ -98,7 +97,9 @@ type ExecResult struct {
 }
 
 // Exec transforms the credentials as execve(2) does: the rules of
-// capabilities(7), in the order of cap_bprm_creds_from_file.
+// capabilities(7), in the order of cap_bprm_creds_from_file. An effective id that
+// is not the real one is kept, also with no_new_privs, where older kernels make
+// it the real one.
 func (c *Creds) Exec(f *Program) ExecResult {
 	var r ExecResult
 	old := *c
@@ -133,8 +134,7 @@ func (c *Creds) Exec(f *Program) ExecResult {
 	changesID := c.EUID != old.UID || isSetgid
 	gained := c.Permitted&^old.Permitted != 0
 	r.Cleared = r.Cleared || gained
-	if (changesID || gained) && c.NoNewPrivs {
-		c.EUID = c.UID
+	if c.NoNewPrivs {
 		c.Permitted &= old.Permitted
 	}
 	c.SUID = c.EUID

@@ -68,6 +68,46 @@ func TestCreds_Exec(t *testing.T) {
 			before: Creds{UID: 1000, EUID: 1000, SUID: 1000, Bounding: three}, file: Program{SetUID: posture.Known[uint32](0)},
 			p: three, e: three, result: ExecResult{Secure: true, Cleared: true, Changed: true},
 		},
+		"file capabilities that are inheritable": {
+			before: Creds{UID: 1000, EUID: 1000, SUID: 1000, Bounding: three, Inheritable: kill | audit}, file: Program{HasFileCaps: true, FileInheritable: kill | bindPort},
+			p: kill, result: ExecResult{Secure: true, Cleared: true, Changed: true},
+		},
+		"file capabilities that are not effective": {
+			before: Creds{UID: 1000, EUID: 1000, SUID: 1000, Bounding: kill | audit, Permitted: kill}, file: Program{HasFileCaps: true, FilePermitted: kill | bindPort},
+			p: kill, result: ExecResult{Secure: true},
+		},
+		"file capabilities end the ambient set": {
+			before: Creds{UID: 1000, EUID: 1000, SUID: 1000, Bounding: three, Permitted: audit, Inheritable: audit, Ambient: audit}, file: Program{HasFileCaps: true, FilePermitted: kill, FileEffective: true},
+			p: kill, e: kill, result: ExecResult{Secure: true, Cleared: true, Changed: true},
+		},
+		"a change of user ends the ambient set": {
+			before: Creds{UID: 1000, EUID: 1000, SUID: 1000, Bounding: three, Permitted: audit, Inheritable: audit, Ambient: audit}, file: Program{SetUID: posture.Known[uint32](1001)},
+			result: ExecResult{Secure: true, Cleared: true, Changed: true},
+		},
+		"a change of group ends the ambient set": {
+			before: Creds{UID: 1000, EUID: 1000, SUID: 1000, Bounding: three, Permitted: audit, Inheritable: audit, Ambient: audit}, file: Program{SetGID: posture.Known[uint32](1001)},
+			result: ExecResult{Secure: true, Cleared: true, Changed: true},
+		},
+		"setuid root with file capabilities": { // gives those, and not root's
+			before: Creds{UID: 1000, EUID: 1000, SUID: 1000, Bounding: three}, file: Program{SetUID: posture.Known[uint32](0), HasFileCaps: true, FilePermitted: kill},
+			p: kill, result: ExecResult{Secure: true, Cleared: true, Changed: true},
+		},
+		"setuid root with file capabilities, for root": {
+			before: Creds{Bounding: three, Permitted: three}, file: Program{SetUID: posture.Known[uint32](0), HasFileCaps: true, FilePermitted: kill},
+			p: three, e: three, result: ExecResult{Cleared: true},
+		},
+		"file capabilities, for root": {
+			before: Creds{Bounding: three, Permitted: three}, file: Program{HasFileCaps: true, FilePermitted: kill},
+			p: three, e: three,
+		},
+		"only the real user is root": { // permitted, and not effective
+			before: Creds{EUID: 1000, SUID: 1000, Bounding: three, Permitted: three}, p: three,
+			result: ExecResult{Secure: true},
+		},
+		"only the effective user is root": {
+			before: Creds{UID: 1000, SUID: 1000, Bounding: three, Permitted: three}, p: three, e: three,
+			result: ExecResult{Secure: true},
+		},
 		"setuid root without new privileges": {
 			before: Creds{UID: 1000, EUID: 1000, SUID: 1000, Bounding: three, NoNewPrivs: true}, file: Program{SetUID: posture.Known[uint32](0)},
 		},
@@ -83,10 +123,71 @@ func TestCreds_Exec(t *testing.T) {
 			if c.Securebits&SecureKeepCaps != 0 {
 				t.Error("SECBIT_KEEP_CAPS survived")
 			}
+			if c.SUID != c.EUID {
+				t.Errorf("saved user id %d, effective %d", c.SUID, c.EUID)
+			}
 			if r != tt.result {
 				t.Errorf("%+v, want %+v", r, tt.result)
 			}
 		})
+	}
+}
+
+// TestCreds_SetUID has each rule of "Effect of user ID changes on capabilities"
+// in capabilities(7).
+func TestCreds_SetUID(t *testing.T) {
+	all := func(c Creds) Creds {
+		c.Bounding, c.Permitted, c.Effective, c.Inheritable, c.Ambient = kill|audit, kill|audit, kill, kill, kill
+		return c
+	}
+	inside := func(c Creds) Creds { c.Root = 100; return c }
+	for name, tt := range map[string]struct {
+		before  Creds
+		to      uint32
+		p, e, a posture.CapSet
+	}{
+		"root becomes a user":                              {all(Creds{}), 1000, 0, 0, 0},
+		"root stays root":                                  {all(Creds{}), 0, kill | audit, kill, kill},
+		"a user becomes another":                           {all(Creds{UID: 1, EUID: 2, SUID: 3}), 1000, kill | audit, kill, kill},
+		"a user becomes root":                              {all(Creds{UID: 1, EUID: 2, SUID: 3}), 0, kill | audit, kill | audit, kill},
+		"the real one was root":                            {all(Creds{EUID: 2, SUID: 3}), 1000, 0, 0, 0},
+		"the effective one was root":                       {all(Creds{UID: 1, SUID: 3}), 1000, 0, 0, 0},
+		"the saved one was root":                           {all(Creds{UID: 1, EUID: 2}), 1000, 0, 0, 0},
+		"keeping capabilities":                             {all(Creds{Securebits: SecureKeepCaps}), 1000, kill | audit, 0, 0},
+		"keeping capabilities, the real one was root":      {all(Creds{EUID: 2, SUID: 3, Securebits: SecureKeepCaps}), 1000, kill | audit, kill, 0},
+		"nothing happens":                                  {all(Creds{Securebits: SecureNoSetUIDFixup}), 1000, kill | audit, kill, kill},
+		"nothing happens to a user either":                 {all(Creds{UID: 1, EUID: 2, SUID: 3, Securebits: SecureNoSetUIDFixup}), 0, kill | audit, kill, kill},
+		"root of a namespace":                              {inside(all(Creds{UID: 100, EUID: 100, SUID: 100})), 1000, 0, 0, 0},
+		"root of a namespace, the real one":                {inside(all(Creds{UID: 100, EUID: 2, SUID: 3})), 1000, 0, 0, 0},
+		"becomes root of a namespace":                      {inside(all(Creds{UID: 1, EUID: 2, SUID: 3})), 100, kill | audit, kill | audit, kill},
+		"root of the host is a user of a namespace":        {inside(all(Creds{})), 1000, kill | audit, kill, kill},
+		"a user of a namespace becomes root of the host":   {inside(all(Creds{UID: 1, EUID: 2, SUID: 3})), 0, kill | audit, kill, kill},
+		"a namespace without root":                         {func() Creds { c := all(Creds{}); c.Root = NoID; return c }(), 1000, kill | audit, kill, kill},
+		"a namespace without root, and an id that is none": {func() Creds { c := all(Creds{UID: NoID, EUID: NoID, SUID: NoID}); c.Root = NoID; return c }(), 1000, kill | audit, kill, kill},
+	} {
+		c := tt.before
+		c.SetUID(tt.to)
+		if c.UID != tt.to || c.EUID != tt.to || c.SUID != tt.to {
+			t.Errorf("%s: ids %d %d %d", name, c.UID, c.EUID, c.SUID)
+		}
+		if c.Permitted != tt.p || c.Effective != tt.e || c.Ambient != tt.a || c.Inheritable != tt.before.Inheritable || c.Bounding != tt.before.Bounding {
+			t.Errorf("%s: permitted %#x effective %#x ambient %#x, want %#x %#x %#x; inheritable %#x bounding %#x",
+				name, c.Permitted, c.Effective, c.Ambient, tt.p, tt.e, tt.a, c.Inheritable, c.Bounding)
+		}
+	}
+}
+
+// capset(2) takes from the ambient set what is not both permitted and inheritable.
+func TestCreds_Capset(t *testing.T) {
+	three := kill | bindPort | audit
+	c := Creds{Bounding: three, Permitted: three, Effective: three, Inheritable: three, Ambient: three}
+	c.Capset(kill|audit, kill, kill|bindPort)
+	if want := (Creds{Bounding: three, Permitted: kill | audit, Effective: kill, Inheritable: kill | bindPort, Ambient: kill}); c != want {
+		t.Errorf("got %+v, want %+v", c, want)
+	}
+	c.Capset(three, three, three)
+	if c.Ambient != kill {
+		t.Errorf("ambient %#x: capset(2) gives none", c.Ambient)
 	}
 }
 

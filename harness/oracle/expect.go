@@ -29,6 +29,8 @@ type plan struct {
 	insideGID    uint32
 	insideGroups []uint32
 	idsFromFacts bool
+	programUID   posture.Value[uint32] // effective ids that the program brings along
+	programGID   posture.Value[uint32]
 	filters      []*specs.LinuxSeccomp // asked for, newest first
 
 	landlockAdded []landlockLayer // that this kernel enforces, if any of them has rules
@@ -46,6 +48,8 @@ const (
 	noCallerIDs = "ids or capabilities of the caller were not read"
 	noCallerMap = "the caller's id map was not read, or does not have the id"
 	notFixed    = "not determined by the request"
+
+	effectiveIDs = "kernels differ in whether no_new_privs leaves an effective id that is not the real one"
 )
 
 // Expect computes the posture that the request implies for a workload that is
@@ -192,8 +196,6 @@ func (b *builder) children(f Field, asked request.Namespace, src string) {
 		b.e.levels[child] = b.e.levels[f]
 	case asked.Joined():
 		b.rule(child, Implied, src)
-	default:
-		b.rule(child, Kept, "")
 	}
 }
 

@@ -18,11 +18,10 @@ func (b *builder) ids() {
 	gids, gidsOK := u.GIDMap.Get()
 	joined := b.e.user.Joined()
 
-	uid, gid := b.creds.UID, uint32(0)
+	uid, uidOK := b.c.IDs.UID.Get()
 	gid, gidOK := b.c.IDs.GID.Get()
 	egid, egidOK := b.c.IDs.EGID.Get()
 	euid, euidOK := b.c.IDs.EUID.Get()
-	uidOK := b.credsOK
 	if b.e.user.Fresh() && uidsOK && gidsOK {
 		// The launcher becomes user 0 for the set-up where both maps have one.
 		ru, ok1 := toHost(uids, 0)
@@ -53,9 +52,7 @@ func (b *builder) ids() {
 		class, src = Requested, "process.user"
 		b.setUID(user.UID, uids, uidsOK, joined)
 		uid, uidOK = toHost(uids, user.UID)
-		uidOK = uidOK && uidsOK
 		gid, gidOK = toHost(gids, user.GID)
-		gidOK = gidOK && gidsOK
 		euid, euidOK, egid, egidOK = uid, uidOK, gid, gidOK
 		b.groups(gids, gidsOK, joined)
 		if joined {
@@ -71,13 +68,27 @@ func (b *builder) ids() {
 	b.result = b.creds.Exec(&b.f.Program)
 	b.hidden = b.hidden || b.result.Changed
 
-	// execve makes saved and file-system ids the effective ones. A setuid
-	// program changes the effective id itself.
-	if b.credsOK && b.creds.EUID != b.creds.UID && !joined {
-		euid = b.creds.EUID
+	// execve makes saved and file-system ids the effective ones. A program
+	// with setuid or setgid bit changes the effective id itself.
+	why := noCallerMap
+	switch _, known := b.c.Privilege.NoNewPrivs.Get(); {
+	case b.creds.NoNewPrivs:
+		if euidOK && uid != euid {
+			euidOK, why = false, effectiveIDs
+		}
+		if egidOK && gid != egid {
+			egidOK, why = false, effectiveIDs
+		}
+	case known:
+		b.e.programUID, b.e.programGID = b.f.Program.SetUID, b.f.Program.SetGID
+	default:
+		euidOK, egidOK = euidOK && !b.f.Program.SetUID.IsKnown(), egidOK && !b.f.Program.SetGID.IsKnown()
 	}
-	if g, ok := b.f.Program.SetGID.Get(); ok && !b.creds.NoNewPrivs {
-		egid = g
+	if v, ok := b.e.programUID.Get(); ok {
+		euid, euidOK = v, true
+	}
+	if v, ok := b.e.programGID.Get(); ok {
+		egid, egidOK = v, true
 	}
 	i := &b.w.IDs
 	for _, x := range [...]struct {
@@ -101,7 +112,7 @@ func (b *builder) ids() {
 		case joined && !ext.KeepIDs:
 			b.puzzle(x.f, class, src, needsFact)
 		default:
-			b.puzzle(x.f, class, src, noCallerMap)
+			b.puzzle(x.f, class, src, why)
 		}
 	}
 	b.putCaps()
@@ -163,16 +174,16 @@ func (b *builder) keptInside() {
 		b.creds.EnterUserNS(b.f.AllCaps, NoID)
 		return
 	}
-	m, ok := b.inside.UIDMap.Get()
+	m, _ := b.inside.UIDMap.Get()
 	root, mapped := toHost(m, 0)
 	if !mapped {
 		root = NoID
 	}
-	b.credsOK = b.credsOK && ok
 	b.creds.EnterUserNS(b.f.AllCaps, root)
 }
 
-// setUID also does what the launcher does to keep capabilities on the way.
+// setUID: that the launcher keeps capabilities on the way does not matter,
+// since process.capabilities gives all of them afterwards.
 func (b *builder) setUID(uid uint32, m []posture.IDExtent, ok, joined bool) {
 	host := uid
 	if !joined {
@@ -181,20 +192,7 @@ func (b *builder) setUID(uid uint32, m []posture.IDExtent, ok, joined bool) {
 			b.credsOK = false
 		}
 	}
-	keep := false
-	if cp := b.p.Capabilities; cp != nil && uid != 0 {
-		keep = len(cp.Permitted)+len(cp.Effective)+len(cp.Ambient)+len(cp.Inheritable) > 0
-	}
-	if s := b.r.Ext.Securebits; s != nil && *s&(secureKeepLocked|SecureNoSetUIDFixup|SecureKeepCaps) != 0 {
-		keep = false
-	}
-	if keep {
-		b.creds.Securebits |= SecureKeepCaps
-	}
 	b.creds.SetUID(host)
-	if keep {
-		b.creds.Securebits &^= SecureKeepCaps
-	}
 }
 
 func (b *builder) groups(m []posture.IDExtent, ok, joined bool) {

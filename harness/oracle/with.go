@@ -99,12 +99,18 @@ func (e *Expectation) joined(f *Facts) {
 		if h, ok := toHost(m, e.inside); ok {
 			v := posture.Known(h)
 			i.UID, i.EUID, i.SUID, i.FSUID = v, v, v, v
+			if p := e.programUID; p.IsKnown() {
+				i.EUID, i.SUID, i.FSUID = p, p, p
+			}
 		}
 	}
 	if m, ok := w.UserNS.GIDMap.Get(); ok {
 		if h, ok := toHost(m, e.insideGID); ok {
 			v := posture.Known(h)
 			i.GID, i.EGID, i.SGID, i.FSGID = v, v, v, v
+			if p := e.programGID; p.IsKnown() {
+				i.EGID, i.SGID, i.FSGID = p, p, p
+			}
 		}
 		if g, ok := groups(m, e.insideGroups); ok {
 			i.Groups = posture.Known(g)
