@@ -59,11 +59,7 @@ func (b *builder) clamps() {
 		if sc.Policy == specs.SchedDeadline {
 			put(b, SchedDeadlineRuntime, &w.DeadlineRuntime, sc.Runtime, Requested, src)
 			put(b, SchedDeadline, &w.Deadline, sc.Deadline, Requested, src)
-			period := sc.Period
-			if period == 0 {
-				period = sc.Deadline // __setparam_dl
-			}
-			put(b, SchedDeadlinePeriod, &w.DeadlinePeriod, period, Requested, src)
+			put(b, SchedDeadlinePeriod, &w.DeadlinePeriod, sc.Period, Requested, src) // which Validate wants
 			return
 		}
 	}

@@ -166,6 +166,9 @@ func (b *builder) forked() {
 	nice, ok2 := w.Nice.Get()
 	switch {
 	case !ok1 || !ok2:
+		for _, f := range [...]Field{SchedPolicy, SchedRTPriority, SchedNice} {
+			b.puzzle(f, Implied, src, "the caller's policy or nice value was not read")
+		}
 	case policy == 1 || policy == 2 || policy == 6:
 		put(b, SchedPolicy, &w.Policy, 0, Implied, src)
 		put(b, SchedRTPriority, &w.RTPriority, 0, Implied, src)

@@ -10,11 +10,7 @@ import (
 func (b *builder) tuned() {
 	x, w := &b.r.Ext, b.w
 	clamp := func(f Field, at *posture.Value[posture.Uclamp], v *int) {
-		switch {
-		case v == nil:
-		case *v < 0: // back to the default
-			b.puzzle(f, Implied, "holdshort.uclamp", notFixed)
-		default:
+		if v != nil {
 			put(b, f, at, posture.Uclamp{Value: uint32(*v), User: true}, Requested, "holdshort.uclamp")
 		}
 	}
