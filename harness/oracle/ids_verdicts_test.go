@@ -397,7 +397,7 @@ func TestPrivilege(t *testing.T) {
 			ask: `{"process":{"noNewPrivileges":true},"linux":{"personality":{"domain":"LINUX32"}},
 				"holdshort":{"securebits":47,"pdeathsig":"TERM","speculation":{"storeBypass":"disable"}}}`, lines: `
 			requested privilege.no_new_privs: true equal, false ignored
-			requested privilege.securebits: 47 equal, 0 ignored, 15 weaker, 63 stronger
+			requested privilege.securebits: 47 equal, 0 ignored, 15 weaker, 111 stronger, 63 weaker
 			requested privilege.pdeathsig: 15 equal, 0 ignored, 9 weaker
 			requested privilege.personality: 8 equal, 0 ignored, 262152 weaker
 			requested privilege.spec_flags: 8 equal, 0 ignored, 24 stronger, 16 weaker`,
@@ -415,7 +415,7 @@ func TestPrivilege(t *testing.T) {
 		},
 		"bits that execve clears": {
 			ask: `{"holdshort":{"securebits":16,"personality":4194312}}`, lines: `
-			requested privilege.securebits (execve clears SECBIT_KEEP_CAPS): 0 equal, 16 stronger
+			requested privilege.securebits (execve clears SECBIT_KEEP_CAPS): 0 equal, 16 weaker
 			requested privilege.personality (execve clears bits): 8 equal, 4194312 weaker`,
 		},
 		"a new user namespace": {
