@@ -3,6 +3,7 @@ package oci
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -103,4 +104,37 @@ func TestDeleteOfWhatDoesNotEnd(t *testing.T) {
 	}
 	reapUntil(t, pid)
 	c.must("delete", "--force", id)
+}
+
+// TestShowsItsOwnCgroups: a mount of cgroups without a namespace of its own shows
+// the container's, in every hierarchy, and not those of who called us.
+func TestShowsItsOwnCgroups(t *testing.T) {
+	c, id := newCommand(t), id(t)
+	dir := bundle(t, []string{"/bin/sh", "-c", "cat /proc/self/mountinfo >/out/file"}, func(s *specs.Spec) {
+		s.Root.Readonly = false
+		s.Mounts = append(s.Mounts, specs.Mount{Destination: "/sys", Type: "tmpfs", Source: "tmpfs"}, specs.Mount{
+			Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev", "ro"},
+		})
+	})
+	c.must("run", "--bundle", dir, id)
+	b, err := os.ReadFile(filepath.Join(dir, "rootfs", "out", "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for line := range strings.Lines(string(b)) {
+		before, after, _ := strings.Cut(line, " - ")
+		if f := strings.Fields(before); strings.HasPrefix(after, "cgroup") {
+			if seen++; f[3] != "/"+id {
+				t.Errorf("%s shows %s", f[4], f[3])
+			}
+		}
+	}
+	host, err := readHost()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(host.CgroupV1)+len(host.CgroupV2) > 0 && seen == 0 {
+		t.Errorf("no cgroups are shown: %s", b)
+	}
 }

@@ -12,7 +12,7 @@ import (
 // readHost finds the cgroup hierarchies, from one reading of mountinfo
 // (proc_pid_mountinfo(5)).
 func readHost() (engine.Host, error) {
-	h := engine.Host{CgroupV1: map[string]string{}, Own: map[string]string{}}
+	h := engine.Host{CgroupV1: map[string]string{}, Own: map[string]string{}, JoinAll: true}
 	b, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return h, err

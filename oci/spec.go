@@ -237,25 +237,8 @@ func compile(req *request.Request, id string, o *createOptions) (*compiled, erro
 	if out.cfg, err = engine.Config(req, host); err != nil {
 		return nil, err
 	}
-	joinAll(out.cfg, &host, req.Linux().CgroupsPath)
 	launcherNeeds(out.cfg, o.noNewKeyring)
 	return out, nil
-}
-
-// joinAll places a container in every hierarchy of version 1, whether something
-// is limited there or not, so that it can be later, and be looked at.
-func joinAll(cfg *checkpoint.Config, host *engine.Host, path string) {
-	if path == "" || !cfg.Cgroup.Create {
-		return
-	}
-	if cfg.Cgroup.V1 == nil {
-		cfg.Cgroup.V1 = map[string]string{}
-	}
-	for controller, dir := range host.CgroupV1 {
-		if cfg.Cgroup.V1[controller] == "" {
-			cfg.Cgroup.V1[controller] = filepath.Join(dir, path)
-		}
-	}
 }
 
 // launcherNeeds is what a container's process has beyond its configuration, as

@@ -21,7 +21,8 @@ func fieldAt(field string, i int) string { return field + "[" + strconv.Itoa(i) 
 //
 // linux.cgroupsPath is a directory below the mount point of each hierarchy that
 // is needed: the version 2 one if there is one, and those of the version 1
-// controllers that a limit needs. Where there is only version 1, all of them.
+// controllers that a limit needs. Where there is only version 1, or with
+// [Host].JoinAll, all of them.
 func (t *translator) cgroup() {
 	e, l, c := &t.req.Ext.Cgroup, t.req.Linux(), &t.cfg.Cgroup
 	c.V2, c.Create = e.V2, e.Create
@@ -31,7 +32,8 @@ func (t *translator) cgroup() {
 		c.Create = true
 		if t.host.CgroupV2 != "" {
 			c.V2 = path.Join(t.host.CgroupV2, l.CgroupsPath)
-		} else {
+		}
+		if t.host.CgroupV2 == "" || t.host.JoinAll {
 			for _, k := range sortedKeys(t.host.CgroupV1) {
 				t.join(k)
 			}

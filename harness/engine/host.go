@@ -15,6 +15,10 @@ type Host struct {
 	ControllersV2 []string
 	// CgroupV1 maps the version 1 controllers to their mount points.
 	CgroupV1 map[string]string
+	// JoinAll places a workload that has a linux.cgroupsPath into every hierarchy
+	// of version 1, whether something is limited there or not, so that it can be
+	// later, be looked at, and be what a mount of cgroups shows.
+	JoinAll bool
 	// Own maps the controllers of version 1, and "" for version 2, to the
 	// directories of the cgroups that a workload is in if it is not placed.
 	Own map[string]string
