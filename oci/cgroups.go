@@ -101,20 +101,29 @@ func within(path, dir string) bool {
 	return err == nil && filepath.IsLocal(rel)
 }
 
-// removeCgroups removes what was made. What is in a cgroup that is certainly
-// ours is killed; one that was only planned is removed if it is empty, since
-// there was nothing of ours in it yet, and what is in it is another's.
-func (c *container) removeCgroups() error {
-	var ours []string
+// ours lists the cgroups that are certainly the container's alone.
+func (c *container) ours() ([]string, error) {
+	var out []string
 	for _, m := range c.Made {
 		inode, err := inodeOf(m.Path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
-			return err
+			return nil, err
 		case inode == m.Inode:
-			ours = append(ours, m.Path)
+			out = append(out, m.Path)
 		}
+	}
+	return out, nil
+}
+
+// removeCgroups removes what was made. What is in a cgroup that is certainly
+// ours is killed; one that was only planned is removed if it is empty, since
+// there was nothing of ours in it yet, and what is in it is another's.
+func (c *container) removeCgroups() error {
+	ours, err := c.ours()
+	if err != nil {
+		return err
 	}
 	if err := checkpoint.RemoveCgroups(ours); err != nil {
 		return err

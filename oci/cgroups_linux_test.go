@@ -3,10 +3,12 @@ package oci
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // TestDeleteSparesAnother: a create that was killed has written down cgroups
@@ -137,4 +139,65 @@ func TestShowsItsOwnCgroups(t *testing.T) {
 	if len(host.CgroupV1)+len(host.CgroupV2) > 0 && seen == 0 {
 		t.Errorf("no cgroups are shown: %s", b)
 	}
+}
+
+// TestKillAllSparesOthers: all are those that are certainly the container's. Of
+// two containers in one cgroup, only the one that is meant is signalled; where
+// its processes cannot be told from others, none is.
+func TestKillAllSparesOthers(t *testing.T) {
+	c, name := newCommand(t), id(t)
+	shared := func(s *specs.Spec) { s.Linux.CgroupsPath = "/" + name }
+	sleeper := []string{"/bin/sh", "-c", "sleep 1000 & exec sleep 1000"}
+	c.must("run", "--detach", "--bundle", bundle(t, sleeper, shared), name+"-first")
+	c.must("run", "--detach", "--bundle", bundle(t, sleeper, shared), name+"-second")
+	first, second := c.state(name+"-first").Pid, c.state(name+"-second").Pid
+
+	c.must("kill", "--all", name+"-second", "KILL") // whose cgroup it is not
+	reapUntil(t, second)
+	if s := c.state(name + "-first"); s.Status != specs.StateRunning {
+		t.Fatalf("the other container is %s", s.Status)
+	}
+	c.must("kill", "--all", name+"-second", "KILL") // it has ended: nobody is meant
+	if s := c.state(name + "-first"); s.Status != specs.StateRunning {
+		t.Fatalf("the other container is %s", s.Status)
+	}
+	c.must("delete", name+"-second")
+
+	noPIDs := func(s *specs.Spec) { shared(s); s.Linux.Namespaces = s.Linux.Namespaces[1:] }
+	c.must("run", "--detach", "--bundle", bundle(t, sleeper, noPIDs), name+"-third")
+	c.fails(errShared.Error(), "kill", "--all", name+"-third", "KILL")
+	if s := c.state(name + "-first"); s.Status != specs.StateRunning {
+		t.Fatalf("the other container is %s", s.Status)
+	}
+	c.must("delete", "--force", name+"-third")
+	c.must("kill", "--all", name+"-first", "KILL")
+	reapUntil(t, first)
+}
+
+// TestKillAllReachesOrphans: without a pid namespace they outlive the first
+// process, and are still the container's.
+func TestKillAllReachesOrphans(t *testing.T) {
+	c, id := newCommand(t), id(t)
+	dir := bundle(t, []string{"/bin/sh", "-c", "sleep 1000 & echo $! >/out/pid"}, func(s *specs.Spec) {
+		s.Root.Readonly, s.Linux.Namespaces = false, s.Linux.Namespaces[1:]
+	})
+	c.must("create", "--bundle", dir, id)
+	pid := c.state(id).Pid
+	c.must("start", id)
+	reapUntil(t, pid)
+	b, err := os.ReadFile(filepath.Join(dir, "rootfs", "out", "pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	orphan, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.fails("not running", "kill", id, "KILL")
+	c.must("kill", "--all", id, "USR1")
+	if st := reap(t, orphan); st.Signal() != unix.SIGUSR1 {
+		t.Errorf("status %v", st)
+	}
+	c.must("kill", "--all", id, "KILL") // an empty cgroup
+	c.must("delete", id)
 }

@@ -81,39 +81,6 @@ func (c *container) kill(sig unix.Signal, all bool) error {
 	return nil
 }
 
-// killAll signals every process in the container's cgroup, more than once for
-// those that are born meanwhile.
-func (c *container) killAll(sig unix.Signal) error {
-	dir := c.anyCgroup()
-	if dir == "" {
-		return c.kill(sig, false)
-	}
-	seen := map[int]bool{}
-	for range 10 {
-		pids, err := pidsBelow(dir)
-		if err != nil {
-			return err
-		}
-		fresh := false
-		for _, pid := range pids {
-			if !seen[pid] {
-				seen[pid], fresh = true, true
-				if fd, err := unix.PidfdOpen(pid, 0); err == nil {
-					_ = unix.PidfdSendSignal(fd, sig, nil, 0)
-					closeFD(fd)
-				}
-			}
-		}
-		if !fresh {
-			break
-		}
-	}
-	if sig == kill {
-		c.thaw()
-	}
-	return nil
-}
-
 // anyCgroup is a directory whose processes are the container's.
 func (c *container) anyCgroup() string {
 	for _, name := range []string{"", "pids", "freezer", "memory", "devices", "cpu"} {
