@@ -201,3 +201,69 @@ func TestKillAllReachesOrphans(t *testing.T) {
 	c.must("kill", "--all", id, "KILL") // an empty cgroup
 	c.must("delete", id)
 }
+
+// v1Memory is a new cgroup of version 1 with limits, or skips the test.
+func v1Memory(t *testing.T) (host, path string) {
+	t.Helper()
+	h, err := readHost()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(h.CgroupV1["memory"], id(t))
+	if _, err := os.Stat(filepath.Join(h.CgroupV1["memory"], "memory.memsw.limit_in_bytes")); h.CgroupV1["memory"] == "" || err != nil {
+		t.Skip("needs the memory controller of cgroup version 1, with swap")
+	}
+	return dir, "/" + id(t)
+}
+
+// TestLimitsOfACgroupThatIsThere: the kernel takes the two limits of memory in
+// one order only, which depends on what they are.
+func TestLimitsOfACgroupThatIsThere(t *testing.T) {
+	dir, path := v1Memory(t)
+	c, id := newCommand(t), id(t)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Rmdir(dir) }()
+	for _, name := range []string{"memory.limit_in_bytes", "memory.memsw.limit_in_bytes"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("50593792"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, n := range []int64{151781376, 67108864} {
+		c.must("run", "--bundle", bundle(t, []string{"/bin/true"}, func(s *specs.Spec) {
+			s.Linux.CgroupsPath = path
+			s.Linux.Resources = &specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: &n, Swap: &n}}
+		}), id)
+		if b, _ := os.ReadFile(filepath.Join(dir, "memory.memsw.limit_in_bytes")); strings.TrimSpace(string(b)) != strconv.FormatInt(n, 10) {
+			t.Errorf("memory and swap: %s, want %d", b, n)
+		}
+	}
+}
+
+// TestRefusesWhatIsForgotten: a limit that the kernel takes and does not keep.
+func TestRefusesWhatIsForgotten(t *testing.T) {
+	dir, path := v1Memory(t)
+	file := filepath.Join(filepath.Dir(dir), "memory.kmem.limit_in_bytes")
+	if _, err := os.Stat(file); err != nil {
+		t.Skip("needs a kernel that has memory.kmem.limit_in_bytes: ", err)
+	}
+	c, id := newCommand(t), id(t)
+	n := int64(1 << 26)
+	code, _, errs := c.run("run", "--bundle", bundle(t, []string{"/bin/cat", "/proc/self/status"}, func(s *specs.Spec) {
+		s.Linux.CgroupsPath = path
+		s.Linux.Resources = &specs.LinuxResources{Memory: &specs.LinuxMemory{Kernel: &n}} //nolint:staticcheck // deprecated, and still asked for
+	}), id)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Rmdir(dir) }()
+	kept := false
+	if err := os.WriteFile(filepath.Join(dir, filepath.Base(file)), []byte(strconv.FormatInt(n, 10)), 0); err == nil {
+		b, _ := os.ReadFile(filepath.Join(dir, filepath.Base(file)))
+		kept = strings.TrimSpace(string(b)) == strconv.FormatInt(n, 10)
+	}
+	if kept != (code == 0) || !kept && !strings.Contains(errs, "memory.k") {
+		t.Errorf("status %d, %q; this kernel keeps the limit: %v", code, errs, kept)
+	}
+}

@@ -114,6 +114,8 @@ func (r *invocation) bring(ctx context.Context, c *container, cc *compiled, o *c
 	if err := c.makeCgroups(cc.cfg); err != nil {
 		return err
 	}
+	// One that was there already may have limits that only leave one order.
+	cc.cfg.Cgroup.Limits = ordered(cc.cfg.Cgroup.Limits, c.readLimit)
 	launcher, err := checkpoint.New(ctx)
 	if err != nil {
 		return err
@@ -133,6 +135,9 @@ func (r *invocation) bring(ctx context.Context, c *container, cc *compiled, o *c
 	}
 	w, err := launcher.Spawn(ctx, cc.cfg, &opts.Options)
 	if err != nil {
+		return err
+	}
+	if err := c.checkTaken(cc.cfg.Cgroup.Limits); err != nil {
 		return err
 	}
 	if !c.NoProcess {

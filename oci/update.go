@@ -12,6 +12,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/holdshort/holdshort/checkpoint"
 	"github.com/holdshort/holdshort/harness/engine"
 	"github.com/holdshort/holdshort/harness/request"
 )
@@ -191,15 +192,7 @@ func (c *container) update(res *specs.LinuxResources) error {
 	if cfg.Cgroup.Devices.Set {
 		return &engine.UnsupportedError{Field: "linux.resources.devices", Why: "rules about devices cannot be changed by update"}
 	}
-	limits := ordered(cfg.Cgroup.Limits, func(controller, file string) (string, error) {
-		dir, ok := c.Cgroups[controller]
-		if !ok {
-			return "", fmt.Errorf("the container is in no cgroup for %s", file)
-		}
-		b, err := os.ReadFile(filepath.Join(dir, file))
-		return string(b), err
-	})
-	for _, l := range limits {
+	for _, l := range ordered(cfg.Cgroup.Limits, c.readLimit) {
 		dir, ok := c.Cgroups[l.Controller]
 		if !ok {
 			return fmt.Errorf("the container is in no cgroup for %s", l.File)
@@ -208,10 +201,40 @@ func (c *container) update(res *specs.LinuxResources) error {
 			return err
 		}
 	}
-	return nil
+	return c.checkTaken(cfg.Cgroup.Limits)
 }
 
 func withRoot(r *request.Request) *request.Request {
 	r.Spec.Root = &specs.Root{Path: "/"}
 	return r
+}
+
+// readLimit reads a limit of the container.
+func (c *container) readLimit(controller, file string) (string, error) {
+	dir, ok := c.Cgroups[controller]
+	if !ok {
+		return "", fmt.Errorf("the container is in no cgroup for %s", file)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, file))
+	return string(b), err
+}
+
+// checkTaken refuses the one limit that newer kernels take and forget
+// (mem_cgroup_write, mm/memcontrol-v1.c: "Writing any value to this file has no
+// effect").
+func (c *container) checkTaken(limits []checkpoint.CgroupLimit) error {
+	const file = "memory.kmem.limit_in_bytes"
+	for _, l := range limits {
+		if l.File != file || amount(l.Value) == 1<<63 {
+			continue
+		}
+		now, err := c.readLimit(l.Controller, file)
+		if err != nil {
+			return err
+		}
+		if amount(now) > amount(l.Value) { // it may be rounded down to pages
+			return &engine.UnsupportedError{Field: "linux.resources.memory.kernel", Why: "this kernel takes a limit of kernel memory and forgets it"}
+		}
+	}
+	return nil
 }

@@ -135,6 +135,7 @@ func TestLegacyLines(t *testing.T) {
 		"a list to allow": {[]Rule{null, pts}, "[{devices.deny a} {devices.allow c 1:3 rw} {devices.allow c 136:* rwm}]"},
 		"taken back":      {[]Rule{null, deny(null, Write)}, "[{devices.deny a} {devices.allow c 1:3 rw} {devices.deny c 1:3 w}]"},
 		"both types":      {[]Rule{{true, All, Any, Any, Mknod}}, "[{devices.deny a} {devices.allow c *:* m} {devices.allow b *:* m}]"},
+		"nodes apart":     {[]Rule{null, {true, Char, Any, Any, Mknod}}, "[{devices.deny a} {devices.allow c 1:3 rw} {devices.allow c *:* m}]"}, // never asked for together
 		"everything but":  {[]Rule{{true, All, Any, Any, Every}, deny(null, Every)}, "[{devices.deny a} {devices.allow a *:* rwm} {devices.deny c 1:3 rwm}]"},
 	} {
 		if got, err := Lines(row.rules); err != nil || fmt.Sprint(got) != row.want {

@@ -22,7 +22,8 @@ var ErrInexact = errors.New("a version 1 cgroup has no such rules")
 // (security/device_cgroup.c). A rule against the exceptions takes effect only on
 // an entry with the very same type and numbers; on any other it is accepted and
 // forgotten. And an access must be allowed by a single exception. Rules that
-// would come to something else are refused with [ErrInexact].
+// would come to something else for an access that the kernel asks for are refused
+// with [ErrInexact].
 func Lines(rules []Rule) ([]Line, error) {
 	lines := []Line{{"devices.deny", "a"}}
 	var k legacy
@@ -45,13 +46,22 @@ func Lines(rules []Rule) ([]Line, error) {
 		lines = append(lines, line)
 	}
 	for p := range points(rules) {
-		if got, want := k.allowed(p), Allowed(rules, p.t, p.major, p.minor, p.access); got != want && p.access != 0 {
+		if !asked(p.access) {
+			continue
+		}
+		if got, want := k.allowed(p), Allowed(rules, p.t, p.major, p.minor, p.access); got != want {
 			word := map[bool]string{true: "allow", false: "deny"}
 			return nil, fmt.Errorf("%w: it would %s %s %d:%d %s", ErrInexact, word[got], p.t, p.major, p.minor, p.access)
 		}
 	}
 	return lines, nil
 }
+
+// asked reports whether the kernel ever asks for these accesses together: to open
+// is to read, to write or both, and to make a node is that alone
+// (devcgroup_inode_permission and devcgroup_inode_mknod,
+// include/linux/device_cgroup.h).
+func asked(a Access) bool { return a != 0 && (a == Mknod || a&Mknod == 0) }
 
 // legacy does what the kernel does with the lines.
 type legacy struct {

@@ -5,13 +5,17 @@
 #   suites/oci/validate.sh NAME=RUNTIME [NAME=RUNTIME...] [-- PROGRAM...]
 #
 # PASS: every assertion held in one of three attempts (the programs race with what
-# they start). FAIL n/m: n of m assertions did not hold. ERROR: it ended without a
-# verdict. It needs root, go and the module github.com/opencontainers/runtime-tools
-# at REVISION, which go downloads, or TOOLS, a checkout of it.
+# they start). PASS (0): it has no assertions, complains only, and did not. FAIL n/m:
+# n of m assertions did not hold. ERROR: it ended without a verdict. It needs root,
+# go and the module github.com/opencontainers/runtime-tools at REVISION, which go
+# downloads, or TOOLS, a checkout of it.
+#
+# Each program runs in a mount namespace of its own, since runtimes leave mounts
+# behind (linux_ns_itype), and without the cgroups that another has left.
 #
 # A runtime that cannot work beside a version 2 hierarchy that has controllers
 # (crun on a hybrid machine) is given as NAME=without-v2:RUNTIME; its programs
-# run in a mount namespace where that hierarchy is not mounted.
+# run where that hierarchy is not mounted.
 set -uo pipefail
 revision=${REVISION:-v0.9.1-0.20251205004911-5e639034dcdc}
 out=${OUT:-$(mktemp -d)}
@@ -25,7 +29,7 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
-[ ${#names[@]} -gt 0 ] || { echo "usage: $0 NAME=RUNTIME... [-- PROGRAM...]" >&2; exit 64; }
+[ ${#names[@]} -gt 0 ] || [ -n "${PREPARE-}" ] || { echo "usage: $0 NAME=RUNTIME... [-- PROGRAM...]" >&2; exit 64; }
 
 tools=${TOOLS:-}
 if [ -z "$tools" ]; then
@@ -36,27 +40,26 @@ if [ -z "$tools" ]; then
 fi
 cd "$tools" || exit 3
 export CGO_ENABLED=0 GOFLAGS=-mod=mod
-[ -x runtimetest ] || go build -o runtimetest ./cmd/runtimetest || exit 4
+[ -x runtimetest ] || go build -trimpath -ldflags='-s -w' -o runtimetest ./cmd/runtimetest || exit 4
 mkdir -p bin
 for d in validation/*/; do
 	n=$(basename "$d")
-	[ "$n" = util ] || [ -x "bin/$n" ] || go build -o "bin/$n" "./$d" || exit 4
+	[ ! -d "$d" ] || [ "$n" = util ] || [ -x "bin/$n" ] || go build -trimpath -ldflags='-s -w' -o "bin/$n" "./$d" || exit 4
 done
+[ -z "${PREPARE-}" ] || exit 0 # they are in TOOLS now
 [ ${#programs[@]} -gt 0 ] || mapfile -t programs < <(ls bin)
 
 attempt() { # RUNTIME PROGRAM: prints the outcome
-	local runtime=$1 log=$3 program=$2 rc bad all before=
+	local runtime=$1 log=$3 program=$2 rc bad all before=:
 	case $runtime in
 	without-v2:*)
 		runtime=${runtime#without-v2:}
-		before="unshare -m --propagation private -- sh -c 'umount -a -t cgroup2; exec \"\$0\"'"
+		before='umount -a -t cgroup2'
 		;;
 	esac
-	if [ -n "$before" ]; then
-		RUNTIME=$runtime eval "timeout -k 5 120 $before bin/$program" >"$log.tap" 2>"$log.err" </dev/null
-	else
-		RUNTIME=$runtime timeout -k 5 120 "bin/$program" >"$log.tap" 2>"$log.err" </dev/null
-	fi
+	# What is left in a cgroup has limits that stand in the way of others.
+	rmdir /sys/fs/cgroup/{,*/}{cgrouptest,testdir{/cgrouptest{/container,},}} 2>/dev/null
+	RUNTIME=$runtime timeout -k 5 120 unshare -m --propagation private -- sh -c "$before; exec bin/$program" >"$log.tap" 2>"$log.err" </dev/null
 	rc=$?
 	bad=$(grep -c '^not ok' "$log.tap")
 	all=$(grep -cE '^(not )?ok' "$log.tap")
@@ -64,12 +67,14 @@ attempt() { # RUNTIME PROGRAM: prints the outcome
 		echo "FAIL $bad/$all"
 	elif [ "$rc" -ne 0 ]; then
 		echo "ERROR $rc"
-	elif [ "$all" -eq 0 ] && grep -qi 'to create the container\|to start the container' "$log.err"; then
-		echo "REFUSED"
-	elif [ "$all" -eq 0 ]; then
-		echo "ERROR empty"
-	else
+	elif [ "$all" -gt 0 ]; then
 		echo PASS
+	elif grep -q '"error"' "$log.tap"; then
+		echo "FAIL 0/0"
+	elif [ ! -s "$log.tap" ] || grep -q '^1\.\.0' "$log.tap"; then
+		echo "PASS (0)"
+	else
+		echo "ERROR empty"
 	fi
 }
 
@@ -83,10 +88,10 @@ for p in "${programs[@]}"; do
 		mkdir -p "$out/${names[$i]}"
 		for _ in 1 2 3; do
 			r=$(attempt "${runtimes[$i]}" "$p" "$out/${names[$i]}/$p")
-			[ "$r" = PASS ] && break
+			case $r in PASS*) break ;; esac
 		done
 		printf '%-14s' "$r"
-		[ "$i" != 0 ] || [ "$r" = PASS ] || status=1
+		case $i$r in 0PASS*) ;; 0*) status=1 ;; esac
 	done
 	echo
 done
