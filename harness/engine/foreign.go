@@ -38,8 +38,10 @@ type Command struct {
 	Below bool
 	// Request is what the command line expresses: all of the request, unless
 	// parts may be left out.
+	// That which the engine cannot be kept from is asked for, too.
 	Request *request.Request
-	// Unexpressed names the parts that the engine has no words for.
+	// Unexpressed names the parts that the engine has no words for, and what it
+	// cannot be kept from.
 	Unexpressed []string
 
 	cleanups []func()
@@ -55,7 +57,9 @@ func (c *Command) Close() {
 
 // Engines lists the engines that a request can be translated for.
 func Engines() []*Foreign {
-	return []*Foreign{&runc, &crun, &youki, &bwrap, &unshare}
+	return []*Foreign{
+		&runc, &crun, &youki, &bwrap, &unshare, &firejail, &nspawn, &lxc, &minijail, &nsjail, &podman, &docker,
+	}
 }
 
 // ByName finds an engine by its name.
@@ -80,15 +84,18 @@ func (e *Foreign) Command(req *request.Request, partial bool) (*Command, error) 
 	if err != nil {
 		return nil, err
 	}
-	f := &form{engine: e, req: req, rest: rest, cmd: &Command{}}
+	f := &form{engine: e, req: req, rest: rest, cmd: &Command{}, whys: map[string]string{}}
 	if err := e.build(f); err != nil {
 		f.cmd.Close()
 		return nil, err
 	}
 	f.cmd.Request = req
 	left := leftover(rest)
+	for _, x := range f.also {
+		f.refuse(true, x.field, x.why)
+	}
 	for _, p := range left {
-		f.refuse(true, p.String())
+		f.refuse(true, p.String(), f.whys[p.String()])
 	}
 	for _, err := range f.errs {
 		f.cmd.Unexpressed = append(f.cmd.Unexpressed, unexpressed(err))
@@ -101,6 +108,15 @@ func (e *Foreign) Command(req *request.Request, partial bool) (*Command, error) 
 		if f.cmd.Request, err = without(req, rest, left); err != nil {
 			f.cmd.Close()
 			return nil, err
+		}
+	}
+	if len(f.also) > 0 {
+		if f.cmd.Request, err = clone(f.cmd.Request); err != nil {
+			f.cmd.Close()
+			return nil, err
+		}
+		for _, x := range f.also {
+			x.ask(f.cmd.Request)
 		}
 	}
 	return f.cmd, nil
@@ -125,6 +141,8 @@ type form struct {
 	req    *request.Request
 	rest   *request.Request
 	cmd    *Command
+	also   []implied
+	whys   map[string]string // of what is left, if there is one
 }
 
 func (f *form) add(args ...string) { f.cmd.Args = append(f.cmd.Args, args...) }

@@ -100,20 +100,6 @@ func (f *form) bwrapInfo() error {
 	return nil
 }
 
-// takeNS takes a new namespace out of what is left.
-func (f *form) takeNS(kind specs.LinuxNamespaceType) bool {
-	l := f.rest.Spec.Linux
-	if l == nil {
-		return false
-	}
-	i := slices.IndexFunc(l.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == kind && n.Path == "" })
-	if i < 0 {
-		return false
-	}
-	l.Namespaces = slices.Delete(l.Namespaces, i, i+1)
-	return true
-}
-
 func (f *form) bwrapNamespaces() {
 	for _, n := range []struct {
 		kind specs.LinuxNamespaceType
@@ -130,7 +116,7 @@ func (f *form) bwrapNamespaces() {
 			f.add(n.flag)
 		}
 	}
-	f.refuse(!f.takeNS(specs.MountNamespace), "linux.namespaces", "bwrap always makes a mount namespace")
+	f.alwaysNS(specs.MountNamespace)
 	if f.req.Namespace(specs.PIDNamespace).Fresh() && !f.req.Ext.Init {
 		f.add("--as-pid-1")
 	}
@@ -147,11 +133,7 @@ func (f *form) bwrapUser() {
 	p, l := f.req.Process(), f.req.Linux()
 	groups, _ := os.Getgroups()
 	if !f.req.Namespace(specs.UserNamespace).Fresh() {
-		same := p.User.UID == uint32(os.Geteuid()) && p.User.GID == uint32(os.Getegid()) && len(p.User.AdditionalGids)+len(groups) == 0
-		f.refuse(!f.req.Ext.KeepIDs && !same, "process.user", "without a user namespace bwrap changes no id and no group")
-		if f.req.Ext.KeepIDs || same {
-			f.rest.Ext.KeepIDs, f.rest.Spec.Process.User = false, specs.User{}
-		}
+		f.ownIDs("without a user namespace bwrap changes no id and no group")
 		return
 	}
 	f.refuse(!f.req.Ext.DenySetgroups && len(groups) > 0, "process.user.additionalGids", "bwrap denies setgroups and drops no group")
@@ -180,19 +162,11 @@ func (f *form) bwrapMounts() {
 		f.add("--bind", root, "/")
 	}
 	f.rest.Spec.Root = nil
-	var left []specs.Mount
-	for _, m := range f.req.Spec.Mounts {
-		if !f.bwrapMount(m) {
-			left = append(left, m)
-		}
-	}
-	f.rest.Spec.Mounts = left
+	f.takeMounts(f.bwrapMount)
 }
 
 func (f *form) bwrapMount(m specs.Mount) bool {
-	only := func(allowed ...string) bool {
-		return !slices.ContainsFunc(m.Options, func(o string) bool { return !slices.Contains(allowed, o) })
-	}
+	only := func(allowed ...string) bool { return onlyOptions(&m, allowed...) }
 	if len(m.UIDMappings)+len(m.GIDMappings) > 0 {
 		return false
 	}

@@ -50,6 +50,23 @@ func TestForeign_CommandLine(t *testing.T) {
 			"unshare", `{"process":{"args":["x"],"user":{"uid":5,"gid":6}},"linux":{"namespaces":[{"type":"network"}]}}`,
 			"unshare --net --setgid 6 --setuid 5 -- x", nil,
 		},
+		"firejail": {
+			"firejail", `{` + args + `,"hostname":"h","linux":{"namespaces":[{"type":"mount"},{"type":"pid"},{"type":"uts"},{"type":"ipc"},{"type":"network"}],"readonlyPaths":["/a"],"maskedPaths":["/m"]},
+			"mounts":[{"destination":"/proc","type":"proc"},{"destination":"/t","type":"tmpfs"}],"holdshort":{"keepIDs":true,"nice":3,"affinity":[0,1]}}`,
+			"firejail --quiet --noprofile" + ipcFlag() + " --net=none --hostname=h --tmpfs=/t --blacklist=/m --read-only=/a --private-cwd=/tmp --nice=3 --cpu=0,1 -- /bin/true x",
+			nil,
+		},
+		"firejail, too little": {
+			"firejail", `{"process":{"args":["x"]},"root":{"path":"/r"},"linux":{"namespaces":[{"type":"mount"},{"type":"ipc"}]},"holdshort":{"keepIDs":true}}`,
+			"firejail --quiet --noprofile" + ipcFlag() + " -- x",
+			[]string{"linux.namespaces (firejail always makes a pid namespace)", "linux.namespaces (firejail always makes a uts namespace)", "root.path (--chroot is off unless /etc/firejail/firejail.config says otherwise)"},
+		},
+		"nsjail": {
+			"nsjail", `{` + args + `,"hostname":"h","root":{"path":"/r","readonly":true},"linux":{"namespaces":[{"type":"mount"},{"type":"pid"},{"type":"uts"},{"type":"time"}]},
+			"mounts":[{"destination":"/proc","type":"proc"},{"destination":"/b","type":"bind","source":"/x","options":["rbind","ro"]},{"destination":"/t","type":"tmpfs","options":["size=4096"]}],"holdshort":{"nice":3}}`,
+			"nsjail -Mo -Q --time_limit 0 --disable_rlimits --disable_clone_newipc --disable_clone_newnet --disable_clone_newcgroup --disable_clone_newuser --enable_clone_newtime --hostname h " +
+				"--user 0 --group 0 --chroot /r --proc_rw --bindmount_ro /x:/b --mount none:/t:tmpfs:size=4096 --cwd /tmp --disable_no_new_privs --nice_level 3 --env A=b -- /bin/true x", nil,
+		},
 		"unshare, a nice value": {
 			"unshare", `{"process":{"args":["x"]},"linux":{"namespaces":[{"type":"uts"}]},"holdshort":{"keepIDs":true,"nice":3}}`,
 			"unshare --uts -- x",
@@ -88,6 +105,55 @@ func TestForeign_CommandLine(t *testing.T) {
 			} else {
 				again.Close()
 			}
+		})
+	}
+}
+
+func ipcFlag() string {
+	if os.Geteuid() == 0 {
+		return ""
+	}
+	return " --ipc-namespace"
+}
+
+// What an engine has no words for is named, and what is then left it has words
+// for, with what it cannot be kept from.
+func TestForeign_LeavesWhatItCanSay(t *testing.T) {
+	q, err := request.Parse([]byte(`{"process":{"args":["/bin/true"],"user":{"uid":1000,"gid":1000,"additionalGids":[7]},"cwd":"/tmp","oomScoreAdj":5,"noNewPrivileges":true,
+		"capabilities":{"bounding":["CAP_KILL"],"permitted":["CAP_KILL"]},"rlimits":[{"type":"RLIMIT_CORE","soft":0,"hard":1}],"ioPriority":{"class":"IOPRIO_CLASS_BE","priority":7}},
+		"root":{"path":"/r","readonly":true},"mounts":[{"destination":"/s","type":"sysfs"},{"destination":"/t","type":"tmpfs","options":["size=4096","mode=0700"]}],
+		"linux":{"namespaces":[{"type":"network"},{"type":"mount"}],"maskedPaths":["/m"],"rootfsPropagation":"slave","seccomp":{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["swapon"],"action":"SCMP_ACT_ERRNO"}]}},
+		"holdshort":{"nice":3,"timerSlackNS":7}}`), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range Engines() {
+		t.Run(e.Name, func(t *testing.T) {
+			_, err := e.Command(q, false)
+			if !errors.Is(err, ErrUnsupported) {
+				t.Fatalf("error %v", err)
+			}
+			for _, want := range []string{"holdshort.timerSlackNS"} {
+				if e != &docker && !strings.Contains(err.Error(), want) {
+					t.Errorf("%s is not named: %v", want, err)
+				}
+			}
+			cmd, err := e.Command(q, true)
+			if err != nil {
+				if e != &docker {
+					t.Fatal(err)
+				}
+				return
+			}
+			defer cmd.Close()
+			if err := cmd.Request.Validate(); err != nil {
+				t.Errorf("what is left is not valid: %v", err)
+			}
+			again, err := e.Command(cmd.Request, false)
+			if err != nil {
+				t.Fatalf("what is left cannot be said either: %v", err)
+			}
+			again.Close()
 		})
 	}
 }

@@ -32,6 +32,10 @@ type Profile struct {
 	NestedUserNS bool
 	// NoBounding: it has no way to limit the bounding set.
 	NoBounding bool
+	// AlwaysPdeathsig: documented to have the program killed when the engine dies.
+	AlwaysPdeathsig bool
+	// AlwaysFilters: documented to load seccomp filters of its own unasked.
+	AlwaysFilters bool
 	// Libseccomp: it compiles filters with that library, which kills the thread
 	// where nothing is said of an architecture, and drops names that it does not
 	// know. NewerIsENOSYS: it answers ENOSYS to calls that are newer than every
@@ -101,6 +105,15 @@ func (b *builder) profile() {
 	if p.AlwaysNoNewPrivs && !b.p.NoNewPrivileges {
 		free(p.Name+" always sets it", NoNewPrivs)
 	}
+	if p.AlwaysPdeathsig && b.r.Ext.Pdeathsig == nil {
+		b.e.choices[Pdeathsig] = choice{p.Name + " has it killed with the engine", func(_ *Expectation, got *posture.Posture) (bool, string) {
+			n, _ := got.Privilege.Pdeathsig.Get()
+			return n == 9, "it is not SIGKILL"
+		}}
+	}
+	if p.AlwaysFilters && len(filters(b.r)) == 0 {
+		b.moreFilters(p)
+	}
 	if p.NestedUserNS && b.e.user.Fresh() {
 		b.nested(p)
 	}
@@ -109,6 +122,19 @@ func (b *builder) profile() {
 	}
 	if b.l.RootfsPropagation == "" {
 		free("the engine's own way to make the root", FSRootPropagation)
+	}
+}
+
+// moreFilters: filters come on top of the caller's, and the strictest of all
+// decides on a call (seccomp(2)), so more of them never allow more.
+func (b *builder) moreFilters(p *Profile) {
+	for _, f := range [...]Field{SeccompMode, SeccompCount, SeccompFilters, SeccompArmed} {
+		b.e.choices[f] = choice{p.Name + " loads filters of its own", func(e *Expectation, got *posture.Posture) (bool, string) {
+			before, ok1 := e.caller.Seccomp.Count.Get()
+			after, ok2 := got.Seccomp.Count.Get()
+			mode, ok3 := got.Seccomp.Mode.Get()
+			return ok1 && ok2 && ok3 && after > before && mode == 2, "there are not more than the caller's"
+		}}
 	}
 }
 
