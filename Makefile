@@ -65,7 +65,7 @@ report: build ## one report of FILES=results...; ARGS='--html report.html'
 	@bin/holdshort report $(or $(FILES),.) $(ARGS)
 
 engines: ## other people's engines, as far as installed: a table of fixed cases and N random requests each, then the tests and suites that run them; GATE=1 fails on what is not explained
-	@scripts/deps.sh test
+	@scripts/deps.sh engines
 	@go run ./internal/cmd/engines -n $(or $(N),30) -seed $(or $(SEED),1) $(if $(GATE),-gate) $(ARGS)
 	@scripts/test.sh -run='Engine|Verify|Suites' ./harness/engine ./harness ./suites/selftest
 	@$(MAKE) --no-print-directory examples

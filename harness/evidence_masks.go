@@ -17,8 +17,12 @@ func readOnly(m *mountinfo.Info) bool {
 
 const absent = "not there"
 
+// plainFiles are file systems whose files are as long as they say; those of proc
+// have a size of 0 and are not empty.
+var plainFiles = []string{"tmpfs", "ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "overlay", "erofs", "squashfs"}
+
 // masked judges a masked path: it is not there, or the null device is on it, or
-// an empty directory that cannot be written.
+// an empty file or directory that cannot be written.
 func (h *held) masked(path string) (any, bool, string, error) {
 	fd, err := h.open(path, unix.O_PATH)
 	if errors.Is(err, unix.ENOENT) {
@@ -45,8 +49,16 @@ func (h *held) masked(path string) (any, bool, string, error) {
 		}
 		return got, true, "", nil
 	case unix.S_IFDIR:
+	case unix.S_IFREG:
+		switch {
+		case !top || st.Size > 0 || !slices.Contains(plainFiles, m.FSType):
+			return got, false, "it is a file that can be read", nil
+		case !readOnly(m):
+			return got, false, "it is an empty file that can be written", nil
+		}
+		return got, true, "", nil
 	default:
-		return got, false, "it is a file that can be read", nil
+		return got, false, "it is no file, directory or device", nil
 	}
 	if !top {
 		return got, false, "nothing is mounted over the directory", nil

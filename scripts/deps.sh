@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs what a kind of work needs and is missing: deps.sh [build|generate|test|bench|lint|vm|guests|report|all]...
+# Installs what a kind of work needs and is missing: deps.sh [build|generate|test|bench|lint|vm|guests|report|engines|all]...
 # Debian and Ubuntu with root only; elsewhere it says which packages to install and ends with 3.
 set -euo pipefail
 
-usage='usage: scripts/deps.sh [build|generate|test|bench|lint|vm|guests|report|all]...'
+usage='usage: scripts/deps.sh [build|generate|test|bench|lint|vm|guests|report|engines|all]...'
 export PATH="$PATH:/usr/sbin:/sbin:/usr/local/go/bin"
 
 # want COMMAND PACKAGE: the package is wanted because of the command it brings.
@@ -34,6 +34,14 @@ want_engines() {
 	want bwrap bubblewrap
 	want runc runc
 	want crun crun
+}
+# More engines for make engines; minijail and nsjail are no packages of Debian 12.
+want_more_engines() {
+	want_test
+	want podman podman
+	want firejail firejail
+	want systemd-nspawn systemd-container
+	want lxc-execute lxc
 }
 want_test() {
 	want_build
@@ -70,7 +78,8 @@ want_lint() {
 for kind in "$@"; do
 	case $kind in
 	build | generate | test | bench | lint | vm | guests | report) "want_$kind" ;;
-	all) want_test; want_bench; want_lint; want_vm; want_guests; want_report ;;
+	engines) want_more_engines ;;
+	all) want_more_engines; want_bench; want_lint; want_vm; want_guests; want_report ;;
 	*) echo "$usage" >&2; exit 64 ;;
 	esac
 done

@@ -22,7 +22,7 @@ import (
 type verifyCmd struct {
 	Bundle  string `help:"OCI bundle: a directory with config.json." placeholder:"DIR" xor:"source"`
 	Config  string `help:"What was asked for: an OCI config.json, with our extension under \"holdshort\"; - is standard input." placeholder:"FILE" xor:"source"`
-	Engine  string `help:"Translate the request for this engine and run it: runc, crun, youki, bwrap, unshare, …" placeholder:"NAME"`
+	Engine  string `help:"Translate the request for this engine and run it: runc, crun, youki, bwrap, unshare, firejail, systemd-nspawn, lxc-execute, minijail, nsjail, podman." placeholder:"NAME"`
 	Binary  string `help:"The engine's file, or a program that ends up executing it, instead of what is found in PATH." placeholder:"FILE"`
 	Partial bool   `help:"Leave out what the engine cannot express, say so, and judge the rest."`
 	Strict  bool   `help:"Refuse fields that we do not know; an engine ignores them." negatable:""`

@@ -41,7 +41,7 @@ var checklist = []Row{
 	},
 	{
 		Field: "a namespace type that is not listed", Checks: []string{"namespaces."}, Spec: "config-linux.md#namespaces",
-		State: "that of the engine, which is not that of whoever verifies", Engines: "bwrap always makes a mount namespace",
+		State: "that of the engine, which is not that of whoever verifies", Engines: "bwrap and podman always make a mount namespace; firejail, systemd-nspawn and lxc-execute most of the others, too",
 	},
 	{
 		Field: "linux.namespaces[] of one type twice", Checks: []string{"namespaces."}, Spec: "config-linux.md#namespaces",
@@ -229,11 +229,11 @@ var checklist = []Row{
 	},
 	{
 		Field: "standard streams, descriptors", Checks: []string{"files"}, Spec: "runtime-linux.md#file-descriptors",
-		State: "0, 1 and 2, and those that were passed on purpose; no directory and no file of the engine's own", Engines: "bwrap and unshare pass on all of the caller's; CVE-2024-21626",
+		State: "0, 1 and 2, and those that were passed on purpose; no directory and no file of the engine's own", Engines: "bwrap, unshare, minijail and lxc-execute pass on all of the caller's; CVE-2024-21626",
 	},
 	{
 		Field: "signals", Checks: []string{"signals."},
-		State: "none ignored, none blocked, none pending that would be acted on", Engines: "runc 1.1.5 passes on a blocked SIGUSR2; bwrap, unshare and firejail pass on all",
+		State: "none ignored, none blocked, none pending that would be acted on", Engines: "runc 1.1.5 passes on a blocked SIGUSR2; bwrap, unshare, firejail, minijail and nsjail pass on all",
 	},
 	{
 		Field:  "session, parent, tracer, threads",

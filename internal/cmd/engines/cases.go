@@ -43,6 +43,13 @@ func cases() []oneCase {
 			"crun":    {"fs.umask leaked"},
 			"bwrap":   {"files inherited", "signals.ignored inherited"},
 			"unshare": {"files inherited", "signals.ignored inherited"},
+
+			"firejail":       {"signals.ignored inherited", "exec.env weaker"},
+			"systemd-nspawn": {"fs.umask leaked"},
+			"lxc-execute":    {"files inherited"},
+			"minijail":       {"files inherited", "signals.ignored inherited", "exec.env inherited"},
+			"nsjail":         {"signals.ignored inherited"},
+			"podman":         {"fs.umask leaked", "oom.score_adj leaked"},
 		}},
 		{name: "dirty caller, --clean", ask: func(*request.Request) {}, dirty: true, clean: true, mustRun: true, want: map[string][]string{
 			"runc":    {"sched.nice inherited", "oom.score_adj inherited", "memory.coredump_filter inherited", "privilege.personality inherited"},

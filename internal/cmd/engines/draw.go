@@ -69,7 +69,7 @@ func (b *bench) draw(seed, i uint64, e *engine.Foreign) *request.Request {
 		l.Seccomp = drawSeccomp(d)
 	}
 	if !e.OCIRuntime() {
-		b.suit(r)
+		b.suit(r, e)
 	}
 	return r
 }
@@ -131,9 +131,18 @@ func drawSeccomp(d *rand.Rand) *specs.LinuxSeccomp {
 
 // suit asks an engine that is no OCI runtime for ids that it can give: our own.
 // What else it has no words for is left out, and told.
-func (b *bench) suit(r *request.Request) {
+func (b *bench) suit(r *request.Request, e *engine.Foreign) {
 	r.Ext.KeepIDs = true
 	r.Spec.Process.User = specs.User{}
 	c := r.Spec.Process.Capabilities
-	c.Effective, c.Inheritable, c.Ambient = c.Permitted, c.Permitted, c.Permitted
+	switch e.Name { // how many sets it has words for
+	case "firejail", "lxc-execute", "podman":
+		*c = specs.LinuxCapabilities{Bounding: c.Bounding, Permitted: c.Bounding, Effective: c.Bounding}
+	case "systemd-nspawn":
+		*c = specs.LinuxCapabilities{Bounding: c.Bounding, Permitted: c.Bounding, Effective: c.Bounding, Inheritable: c.Bounding}
+	case "minijail", "nsjail":
+		*c = specs.LinuxCapabilities{Bounding: c.Bounding, Permitted: c.Bounding, Effective: c.Bounding, Inheritable: c.Bounding, Ambient: c.Bounding}
+	default:
+		c.Effective, c.Inheritable, c.Ambient = c.Permitted, c.Permitted, c.Permitted
+	}
 }

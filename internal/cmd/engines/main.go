@@ -54,6 +54,7 @@ func main() {
 type bench struct {
 	v      *harness.Verifier
 	root   string // of the workloads
+	conf   string // of podman: what its runtime is
 	hybrid bool   // cgroup version 1 and a version 2 that has controllers, which crun refuses
 }
 
@@ -73,7 +74,10 @@ func (s *settings) run(ctx context.Context, out io.Writer) (bool, error) {
 		return false, err
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{root: filepath.Join(dir, "rootfs")}
+	b := &bench{root: filepath.Join(dir, "rootfs"), conf: filepath.Join(dir, "containers.conf")}
+	if err := os.WriteFile(b.conf, []byte("[engine]\nruntime = \"runc\"\n"), 0o644); err != nil {
+		return false, err
+	}
 	if err := b.makeRoot(); err != nil {
 		return false, err
 	}
@@ -114,6 +118,7 @@ func (s *settings) run(ctx context.Context, out io.Writer) (bool, error) {
 				}
 			}
 		}
+		var usual []string // what it has no words for in any case
 		for _, k := range cases() {
 			if cells[k.name] == nil {
 				cells[k.name] = map[string]string{}
@@ -121,6 +126,9 @@ func (s *settings) run(ctx context.Context, out io.Writer) (bool, error) {
 			req := b.base()
 			k.ask(req)
 			c, left, err := b.one(ctx, e, req, k.dirty, k.clean)
+			if usual == nil {
+				usual = append([]string{}, left...)
+			}
 			switch {
 			case err != nil:
 				cells[k.name][e.Name] = "error: " + err.Error()
@@ -138,6 +146,9 @@ func (s *settings) run(ctx context.Context, out io.Writer) (bool, error) {
 			}
 			note(k.name, c, req)
 			cells[k.name][e.Name] = summary(c)
+			if left = lacking(left, usual); len(left) > 0 {
+				cells[k.name][e.Name] = "no words for " + strings.Join(left, ", ") + "; else " + cells[k.name][e.Name]
+			}
 			for _, want := range k.want[e.Name] {
 				if found[e.Name][want] == nil {
 					missing++
@@ -218,7 +229,7 @@ func (b *bench) one(ctx context.Context, e *engine.Foreign, req *request.Request
 	x := exec.CommandContext(ctx, args[0], args[1:]...)
 	x.Env, x.ExtraFiles = cmd.Env, cmd.Files
 	if x.Env == nil {
-		x.Env = []string{"PATH=" + os.Getenv("PATH")}
+		x.Env = []string{"PATH=" + os.Getenv("PATH"), "CONTAINERS_CONF=" + b.conf}
 	}
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -228,6 +239,11 @@ func (b *bench) one(ctx context.Context, e *engine.Foreign, req *request.Request
 		Engine: e.Name, Profile: e.Profile, PID: cmd.PID, Below: cmd.Below, Binary: real, Clean: clean,
 	})
 	return c, cmd.Unexpressed, err
+}
+
+// lacking is what is left out besides what usually is.
+func lacking(left, usual []string) []string {
+	return slices.DeleteFunc(slices.Clone(left), func(s string) bool { return slices.Contains(usual, s) })
 }
 
 // summary is a cell of the table.
@@ -268,12 +284,16 @@ func (b *bench) makeRoot() error {
 	if err != nil {
 		return err
 	}
-	for _, d := range []string{"bin", "proc", "dev", "sys", "tmp", "etc", "mnt"} {
+	for _, d := range []string{"bin", "proc", "dev", "sys", "tmp", "etc", "mnt", "usr", "root"} {
 		if err := os.MkdirAll(filepath.Join(b.root, d), 0o755); err != nil {
 			return err
 		}
 	}
 	if err := os.Chmod(filepath.Dir(b.root), 0o755); err != nil {
+		return err
+	}
+	// systemd-nspawn starts nothing without.
+	if err := os.WriteFile(filepath.Join(b.root, "etc", "os-release"), []byte("ID=holdshort\n"), 0o644); err != nil {
 		return err
 	}
 	for _, name := range []string{"true", "sh"} {
