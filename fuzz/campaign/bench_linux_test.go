@@ -43,7 +43,7 @@ func TestSabotageOfThreeSettings(t *testing.T) {
 		l := *asked
 		spec := *asked.Spec
 		process := *asked.Spec.Process
-		process.User.Umask = new(uint32(0o22))
+		process.User.Umask = new(uint32(0o26)) // no caller's, which would be another finding: ignored
 		spec.Process, l.Spec = &process, &spec
 		return &l
 	}

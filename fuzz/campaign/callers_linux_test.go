@@ -1,8 +1,6 @@
 package campaign
 
 import (
-	"errors"
-	"os"
 	"slices"
 	"testing"
 
@@ -11,31 +9,11 @@ import (
 	"github.com/holdshort/holdshort/probes/posture"
 )
 
-func openBench(t *testing.T) *Bench {
-	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("needs root")
-	}
-	b, err := Open(t.Context(), t.TempDir(), false)
-	if errors.Is(err, errors.ErrUnsupported) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := b.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return b
-}
-
 // TestCallers: a launch by a caller of each kind is constrained, with what the
 // kind says is passed on; a launcher that says it is of such a caller, and is not,
 // is found out. It needs root and eBPF.
 func TestCallers(t *testing.T) {
-	b := openBench(t)
+	b := bench(t)
 	fields := posture.Fields()
 	for _, k := range caller.Kinds() {
 		for path := range k.Kept {
@@ -64,7 +42,7 @@ func TestCallers(t *testing.T) {
 // TestCallersAreEnded: of more agents than are kept those used last stay, and none
 // that is in use is ended.
 func TestCallersAreEnded(t *testing.T) {
-	b := openBench(t)
+	b := bench(t)
 	names := b.Machine.Callers
 	if len(names) < 12 {
 		t.Skip("needs more kinds of callers than are possible here")
