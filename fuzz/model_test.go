@@ -179,7 +179,7 @@ func TestArrayOfTheModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	rows := q.Rows()
-	m := cover.NewMeter(md.Space())
+	m := cover.NewMeter(md.Space(), 3)
 	for i := range uint64(rows) {
 		m.Add(q.At(i))
 	}

@@ -8,8 +8,8 @@ import (
 )
 
 // Sequence is the cases of a campaign: case i is a function of model, seed,
-// strength and i. The first ones are a covering array of strength 2, then one of
-// strength 3 that builds on it if so wished, and then every case is drawn by
+// strength and i. The first ones are a covering array of strength 2, then those of
+// strength 3 and 4 that build on it if so wished, and then every case is drawn by
 // itself: see [Sequence.At].
 type Sequence struct {
 	md   *Model
@@ -56,10 +56,10 @@ func callerDensity(n uint64) uint8 {
 	return 100
 }
 
-// Sequence begins a campaign. strength is 1 for none of the arrays, 2 or 3.
+// Sequence begins a campaign. strength is 1 for none of the arrays, or 2 to 4.
 func (md *Model) Sequence(seed uint64, strength int) (*Sequence, error) {
-	if strength < 1 || strength > 3 {
-		return nil, fmt.Errorf("fuzz: strength %d: 1 (no covering array), 2 and 3 are possible", strength)
+	if strength < 1 || strength > 4 {
+		return nil, fmt.Errorf("fuzz: strength %d: 1 (no covering array), 2, 3 and 4 are possible", strength)
 	}
 	q := &Sequence{md: md, seed: seed}
 	for n := range q.off {

@@ -18,8 +18,13 @@ type Coverage struct {
 	AllPairs   int64 `json:"all_pairs"`
 	Triples    int64 `json:"triples"`
 	AllTriples int64 `json:"all_triples"`
-	States     int   `json:"states"` // distinct ones at the first instruction
-	Negative   int   `json:"negative"`
+	// Of four values, counted in campaigns of strength 4 only.
+	Quads    int64 `json:"quads,omitempty"`
+	AllQuads int64 `json:"all_quads,omitempty"`
+	// Estimates are what a sample says of the combinations of more values.
+	Estimates []cover.Estimate `json:"estimates,omitempty"`
+	States    int              `json:"states"` // distinct ones at the first instruction
+	Negative  int              `json:"negative"`
 
 	Curve []Point `json:"curve"`
 	Heat  *Heat   `json:"heat,omitempty"`
@@ -57,6 +62,9 @@ type Hole struct {
 // is of its square. Our largest has about 300.
 const maxValues = 1000
 
+// maxValuesOfFour likewise for combinations of four, of which memory is a bit each.
+const maxValuesOfFour = 500
+
 func values(md *fuzz.Model) (n int) {
 	for _, p := range md.Parameters() {
 		n += len(p.Values)
@@ -82,6 +90,9 @@ func coverage(o *campaign.Outcome) *Coverage {
 	if err == nil && values(md) > maxValues {
 		err = fmt.Errorf("the model has %d values, more than %d", values(md), maxValues)
 	}
+	if err == nil && o.Info.Strength > 3 && values(md) > maxValuesOfFour {
+		err = fmt.Errorf("the model has %d values, more than the %d that can be combined by four", values(md), maxValuesOfFour)
+	}
 	var seq *fuzz.Sequence
 	if err == nil {
 		seq, err = md.Sequence(o.Info.Seed, o.Info.Strength)
@@ -95,7 +106,7 @@ func coverage(o *campaign.Outcome) *Coverage {
 		return c
 	}
 	c.Parameters = len(md.Parameters())
-	m := &meter{md: md, space: md.Space(), meter: cover.NewMeter(md.Space()), c: c}
+	m := &meter{md: md, space: md.Space(), meter: cover.NewMeter(md.Space(), o.Info.Strength), c: c}
 	m.begin()
 	small := o.Findings()
 	o.Covering(func(i uint64) {
@@ -111,6 +122,8 @@ func coverage(o *campaign.Outcome) *Coverage {
 	m.point(true)
 	c.Pairs, c.AllPairs = m.meter.Covered(2)
 	c.Triples, c.AllTriples = m.meter.Covered(3)
+	c.Quads, c.AllQuads = m.meter.Covered(4)
+	c.Estimates = m.meter.Estimates()
 	m.heat()
 	return c
 }
@@ -166,9 +179,7 @@ func (m *meter) add(r cover.Row) {
 	m.cases++
 	if !m.full {
 		m.meter.Add(r)
-		covered, all := m.meter.Covered(3)
-		two, allTwo := m.meter.Covered(2)
-		m.full = covered == all && two == allTwo
+		m.full = m.meter.Full()
 	}
 	for p, v := range r {
 		m.flat[p] = m.first[p] + int(v)

@@ -68,6 +68,12 @@ func (c *Coverage) String() string {
 	}
 	s := fmt.Sprintf("%s of %d pairs, %s of %d triples of %d parameters", percent(c.Pairs, c.AllPairs), c.AllPairs,
 		percent(c.Triples, c.AllTriples), c.AllTriples, c.Parameters)
+	if c.AllQuads > 0 {
+		s += fmt.Sprintf("; %s of %d fours", percent(c.Quads, c.AllQuads), c.AllQuads)
+	}
+	for i, e := range c.Estimates {
+		s += []string{"; with 95 % confidence ", ", "}[min(i, 1)] + e.String()
+	}
 	if c.States > 0 {
 		s += "; " + count(c.States, "state")
 	}

@@ -24,7 +24,7 @@ type fuzzCmd struct {
 	N        uint64        `short:"n" name:"cases" help:"How many cases, of all shards together (default 1000 without --for)." placeholder:"N"`
 	For      time.Duration `help:"Run for so long." placeholder:"DURATION"`
 	Seed     uint64        `help:"Seed of the campaign (default: that of --resume, or a random one)." placeholder:"S"`
-	Strength int           `help:"Begin with all combinations of so many parameters: 2 or 3; 1 is none (default 2)." placeholder:"T"`
+	Strength int           `help:"Begin with all combinations of so many parameters: 2, 3 or 4, which takes thousands of cases; 1 is none (default 2)." placeholder:"T"`
 	Shard    string        `help:"Run part I of N, counted from 1; auto asks Slurm, Kubernetes, GitLab, or HOLDSHORT_SHARD_INDEX and HOLDSHORT_SHARDS." placeholder:"I/N|auto[/N]" default:"1/1"`
 	Parallel int           `short:"j" help:"Launches at a time (default: eight times the processors, since most of a launch is waiting for the kernel)." placeholder:"N"`
 	Freeze   bool          `help:"Hold each workload at its first instruction and read everything a second time there."`
@@ -43,7 +43,7 @@ type fuzzCmd struct {
 
 // Help is the long text of "fuzz --help".
 func (fuzzCmd) Help() string {
-	return `Random requests are launched and verified. Case I of a campaign depends on the seed, the strength and what this machine can do, and on nothing else. The first cases cover all pairs (or triples) of values, the others are drawn at random. What is found is run again, up to five times, and then made small.
+	return `Random requests are launched and verified. Case I of a campaign depends on the seed, the strength and what this machine can do, and on nothing else. The first cases cover all pairs (or triples, or fours) of values, the others are drawn at random. What is found is run again, up to five times, and then made small.
 
 Exit status: 0 clean, 1 a finding, 2 only findings that come and go, 3 unsupported here, 4 evidence was lost, or a fault of ours.
 
@@ -63,8 +63,8 @@ func (c *fuzzCmd) Run(ctx context.Context, s *streams) error {
 	if shard.of > 1 && c.Seed == 0 && c.Resume == "" && !c.ListParameters {
 		return usage(errors.New("the parts of one campaign have the same --seed"))
 	}
-	if c.Strength < 0 || c.Strength > 3 {
-		return usage(fmt.Errorf("--strength %d: 1, 2 and 3 are possible", c.Strength))
+	if c.Strength < 0 || c.Strength > 4 {
+		return usage(fmt.Errorf("--strength %d: 1, 2, 3 and 4 are possible", c.Strength))
 	}
 	b, err := campaign.Open(context.WithoutCancel(ctx), "", c.Freeze, c.Without...)
 	if errors.Is(err, errors.ErrUnsupported) {

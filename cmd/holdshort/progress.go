@@ -110,6 +110,12 @@ func (p *progressLine) coverage() string {
 	// Rounded down: only all of them are 100 %.
 	floor := func(x float64) float64 { return float64(int64(x*100)) / 100 }
 	text := fmt.Sprintf("%.2f %% of pairs, %.2f %% of triples", floor(part(p.is.Pairs, p.is.AllPairs)), floor(part(p.is.Triples, p.is.AllTriples)))
+	if p.is.AllQuads > 0 {
+		text += fmt.Sprintf(", %.2f %% of fours", floor(part(p.is.Quads, p.is.AllQuads)))
+	}
+	for _, e := range p.is.Estimates {
+		text += ", " + e.String()
+	}
 	if p.is.Signatures > 0 {
 		text += fmt.Sprintf(", %d states", p.is.Signatures)
 	}

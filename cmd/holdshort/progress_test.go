@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/holdshort/holdshort/fuzz/campaign"
+	"github.com/holdshort/holdshort/fuzz/cover"
 )
 
 func TestProgress(t *testing.T) {
@@ -33,6 +34,18 @@ func TestProgress(t *testing.T) {
 		if b.String() != c.want {
 			t.Errorf("%s: %q, want %q", name, b.String(), c.want)
 		}
+	}
+}
+
+// TestProgress_More: of more than three values there is a count or an estimate.
+func TestProgress_More(t *testing.T) {
+	p := progressLine{is: campaign.Progress{
+		Pairs: 1, AllPairs: 1, Triples: 1, AllTriples: 1, Quads: 999_999, AllQuads: 1_000_000, Signatures: 4,
+		Estimates: []cover.Estimate{{Strength: 5, Covered: 7372, Sampled: 10000, Low: 0.72848, High: 0.74575}, {Strength: 6, Low: 0, High: 1}},
+	}}
+	const want = "100.00 % of pairs, 100.00 % of triples, 99.99 % of fours, 5-way 72.8-74.6 %, 6-way 0.0-100.0 %, 4 states"
+	if got := p.coverage(); got != want {
+		t.Errorf("%s\nwant %s", got, want)
 	}
 }
 

@@ -81,8 +81,12 @@ type Progress struct {
 	Signatures           int   // different states seen, also by earlier runs
 	Pairs, AllPairs      int64 // covered by cases that were judged, of those feasible
 	Triples, AllTriples  int64
-	Last                 *Incident // of the case that just ended, if it was not constrained
-	LastMinimal          *Minimal  // that was just made
+	// Quads are of four values, counted in campaigns of strength 4 only, and
+	// Estimates what a sample says of more values.
+	Quads, AllQuads int64
+	Estimates       []cover.Estimate
+	Last            *Incident // of the case that just ended, if it was not constrained
+	LastMinimal     *Minimal  // that was just made
 }
 
 // Deflaking: a finding is what is seen at least so often in so many runs.
@@ -110,7 +114,7 @@ func (c *Campaign) Run(ctx context.Context) (*Results, error) {
 	if c.err != nil {
 		return c.results, c.err
 	}
-	c.meter = cover.NewMeter(c.Model.Space())
+	c.meter = cover.NewMeter(c.Model.Space(), c.Strength)
 	c.outcome.Covering(func(i uint64) { c.meter.Add(c.seq.At(i)) })
 	c.prog.Begun = time.Now()
 	c.measure()
@@ -278,6 +282,8 @@ func (c *Campaign) one(ctx context.Context, t task) {
 func (c *Campaign) measure() {
 	c.prog.Pairs, c.prog.AllPairs = c.meter.Covered(2)
 	c.prog.Triples, c.prog.AllTriples = c.meter.Covered(3)
+	c.prog.Quads, c.prog.AllQuads = c.meter.Covered(4)
+	c.prog.Estimates = c.meter.Estimates()
 }
 
 // refusal runs a case that must be refused.

@@ -15,13 +15,17 @@ type Array struct {
 	gain       []int32
 	chosen     []int // numbers of the values chosen so far
 	taken      []bool
+	four       *quadArray // for strength 4, instead of the rest
 }
 
-// NewArray begins an array of strength 2 or 3. Its rows depend on space,
+// NewArray begins an array of strength 2, 3 or 4. Its rows depend on space,
 // strength, seed and rows given to [Array.Cover] only.
 func NewArray(s *Space, t int, seed uint64) (*Array, error) {
-	if t != 2 && t != 3 {
-		return nil, fmt.Errorf("cover: strength %d: 2 and 3 are possible", t)
+	if t < 2 || t > 4 {
+		return nil, fmt.Errorf("cover: strength %d: 2, 3 and 4 are possible", t)
+	}
+	if t == 4 {
+		return &Array{s: s, four: newQuadArray(s, seed)}, nil
 	}
 	a := &Array{
 		s: s, st: s.state(), r: NewStream(Key(seed, uint64(t))), candidates: 20,
@@ -35,13 +39,27 @@ func NewArray(s *Space, t int, seed uint64) (*Array, error) {
 }
 
 // Left is how many feasible combinations no row has yet.
-func (a *Array) Left() int64 { return a.open.left }
+func (a *Array) Left() int64 {
+	if a.four != nil {
+		return a.four.open.left
+	}
+	return a.open.left
+}
 
 // Cover counts a row that is there already.
-func (a *Array) Cover(r Row) { a.open.remove(r) }
+func (a *Array) Cover(r Row) {
+	if a.four != nil {
+		a.four.open.remove(r)
+		return
+	}
+	a.open.remove(r)
+}
 
 // Next is the next row, nil when every feasible combination is in one.
 func (a *Array) Next() Row {
+	if a.four != nil {
+		return a.four.next()
+	}
 	if a.open.left == 0 {
 		return nil
 	}

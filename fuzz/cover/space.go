@@ -29,6 +29,9 @@ type Space struct {
 	empty  bool      // there is no row
 	once   [maxStrength + 1]sync.Once
 	known  [maxStrength + 1]*tuples // what is feasible, computed once
+
+	fourOnce sync.Once
+	four     *quads // likewise
 }
 
 const maxStrength = 3
