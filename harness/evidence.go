@@ -48,8 +48,10 @@ type held struct {
 	// before counts the mounts at each point before the workload's own were
 	// made; nil if that is not known.
 	before map[string]int
-	// mounted are the file systems that were mounted then.
+	// mounted are the file systems that were mounted then, in the mount table
+	// of that name.
 	mounted    map[fsDevice]bool
+	table      string
 	unbindable []string // those that no bind mount takes along
 }
 

@@ -32,15 +32,11 @@ func (h *held) mountsBefore(asked bool) {
 	if !asked {
 		return
 	}
-	f, err := os.Open(table)
+	list, err := mountsIn(table)
 	if err != nil {
 		return
 	}
-	defer f.Close()
-	list, err := mountinfo.GetMountsFromReader(f, nil)
-	if err != nil {
-		return
-	}
+	h.table = table
 	h.before, h.mounted = make(map[string]int, len(list)), make(map[fsDevice]bool, len(list))
 	for _, m := range list {
 		h.before[m.Mountpoint]++
@@ -49,6 +45,35 @@ func (h *held) mountsBefore(asked bool) {
 			h.unbindable = append(h.unbindable, m.Mountpoint)
 		}
 	}
+}
+
+func mountsIn(table string) ([]*mountinfo.Info, error) {
+	f, err := os.Open(table)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return mountinfo.GetMountsFromReader(f, nil)
+}
+
+// notItsOwn reports that a mount of the workload is of a file system that was there
+// before it. A number is another's once a file system is gone (get_anon_bdev takes
+// the lowest that is free), and one file system's as long as it is there, as this
+// one is: so it must be there still. If it is not, nothing can be said.
+func (h *held) notItsOwn(m *mountinfo.Info) (bool, error) {
+	if !h.mounted[fsDevice{m.Major, m.Minor}] || !h.itsOwn(m.FSType) {
+		return false, nil
+	}
+	list, err := mountsIn(h.table)
+	if err != nil {
+		return false, err
+	}
+	for _, i := range list {
+		if i.Major == m.Major && i.Minor == m.Minor {
+			return true, nil
+		}
+	}
+	return false, errors.New("a file system with its number was unmounted meanwhile, so it cannot be told whether this is that one")
 }
 
 // fsDevice is the device number of a mounted file system.
@@ -113,8 +138,12 @@ func (h *held) mount(want specs.Mount) (any, bool, string, error) {
 	} else if !bind && want.Type != "" && m.FSType != want.Type {
 		return got, false, "the file system is of another type", nil
 	}
-	if !bind && h.mounted[fsDevice{m.Major, m.Minor}] && h.itsOwn(m.FSType) {
-		return got, false, "it is no file system of its own, but one that was there before", nil
+	if !bind {
+		if not, err := h.notItsOwn(m); err != nil {
+			return nil, false, "", err
+		} else if not {
+			return got, false, "it is no file system of its own, but one that was there before", nil
+		}
 	}
 	below := h.below(m)
 	if why, err := h.mappedAsAsked(&want, source, m, below); why != "" || err != nil {

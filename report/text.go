@@ -71,8 +71,12 @@ func (c *Coverage) String() string {
 	if c.AllQuads > 0 {
 		s += fmt.Sprintf("; %s of %d fours", percent(c.Quads, c.AllQuads), c.AllQuads)
 	}
-	for i, e := range c.Estimates {
-		s += []string{"; with 95 % confidence ", ", "}[min(i, 1)] + e.String()
+	var more []string
+	for _, e := range c.Estimates {
+		more = append(more, e.String())
+	}
+	if more != nil {
+		s += "; with 95 % confidence " + strings.Join(more, ", ")
 	}
 	if c.States > 0 {
 		s += "; " + count(c.States, "state")

@@ -113,13 +113,14 @@ func (p *progressLine) coverage() string {
 	if p.is.AllQuads > 0 {
 		text += fmt.Sprintf(", %.2f %% of fours", floor(part(p.is.Quads, p.is.AllQuads)))
 	}
+	list := []string{text}
 	for _, e := range p.is.Estimates {
-		text += ", " + e.String()
+		list = append(list, e.String())
 	}
 	if p.is.Signatures > 0 {
-		text += fmt.Sprintf(", %d states", p.is.Signatures)
+		list = append(list, fmt.Sprintf("%d states", p.is.Signatures))
 	}
-	return text
+	return strings.Join(list, ", ")
 }
 
 func (p *progressLine) clear() {
