@@ -44,6 +44,7 @@ func Beside(caller, target *posture.Posture, r *request.Request) *posture.Postur
 	if e.Takes("limits") {
 		p.Rlimits, p.OOM.ScoreAdj = target.Rlimits, target.OOM.ScoreAdj
 	}
+	p.OOM.ScoreAdjMin = floorBeside(caller, &p, r)
 	if e.Takes("cgroup") {
 		p.Cgroup = target.Cgroup
 	}
@@ -66,6 +67,38 @@ func Beside(caller, target *posture.Posture, r *request.Request) *posture.Postur
 		p.FS.Cwd, p.FS.CwdUnderRoot = target.FS.Cwd, target.FS.CwdUnderRoot
 	}
 	return &p
+}
+
+// floorBeside is what oom_score_adj may be lowered to by p, which enters. Its score
+// is written by itself, before it has the target's credentials, if it was asked
+// for or is not the caller's already; with privilege over the initial user
+// namespace that moves the floor along (__set_oom_adj, fs/proc/base.c).
+func floorBeside(caller, p *posture.Posture, r *request.Request) posture.Value[int32] {
+	kept := caller.OOM.ScoreAdjMin
+	score, known := p.OOM.ScoreAdj.Get()
+	before, knownBefore := caller.OOM.ScoreAdj.Get()
+	if v := r.Process().OOMScoreAdj; v != nil {
+		score = int32(*v)
+	} else if !known || !knownBefore || score == before {
+		return kept
+	}
+	own, _ := namespaceOf(caller, NSUser)
+	in, _ := namespaceOf(p, NSUser)
+	effective, ok := caller.Capabilities.Effective.Get()
+	parent, inInitial := caller.UserNS.Parent.Get()
+	const sysResource = 24
+	switch {
+	case r.Namespace(specs.UserNamespace).Asked || own.Inode != in.Inode:
+		return kept
+	case !ok || !inInitial:
+		if _, known := kept.Get(); known {
+			return posture.Unreadable[int32](noCallerIDs)
+		}
+		return kept
+	case parent == 0 && effective&(1<<sysResource) != 0:
+		return posture.Known(score)
+	}
+	return kept
 }
 
 // Same reports whether two postures agree in all that [Beside] takes, and names

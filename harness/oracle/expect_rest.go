@@ -101,7 +101,7 @@ func (b *builder) oom() {
 	e, ok := b.c.Capabilities.Effective.Get()
 	parent, inInitial := b.c.UserNS.Parent.Get()
 	switch {
-	case b.e.user.Asked:
+	case b.e.user.Asked, b.r.Ext.Enter != nil: // who enters has it from [Beside]
 		b.rule(OOMScoreAdjMin, Implied, src)
 	case !ok || !inInitial:
 		b.puzzle(OOMScoreAdjMin, Implied, src, noCallerIDs)
