@@ -256,7 +256,7 @@ func (m *Matrix) record(ctx context.Context, row *Row, j *Job, out, errs []byte,
 	}
 	row.Took = append(row.Took, Took{j.Name, seconds})
 	if j.Test {
-		tests, err := readTests(ctx, j.Name, append(out, errs...), status, e != nil && e.Started && !e.TimedOut && e.Signal == 0)
+		tests, err := readTests(context.WithoutCancel(ctx), j.Name, append(out, errs...), status, e != nil && e.Started && !e.TimedOut && e.Signal == 0)
 		if err != nil {
 			row.Faults = append(row.Faults, err.Error())
 		}
