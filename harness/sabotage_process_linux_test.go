@@ -111,7 +111,8 @@ func TestSabotageCredentials(t *testing.T) {
 
 		{name: "securebits/skipped", ask: secure, tamper: config(func(c *checkpoint.Config) { c.Securebits = none[uint32]() }), want: finds{"privilege.securebits": oracle.Ignored}},
 		{name: "securebits/not locked", ask: secure, tamper: config(func(c *checkpoint.Config) { c.Securebits.Value = 0x40 }), want: finds{"privilege.securebits": oracle.Weaker}},
-		{name: "securebits/more", ask: secure, tamper: config(func(c *checkpoint.Config) { c.Securebits.Value = 0xcc }), want: finds{"privilege.securebits": oracle.Stronger}},
+		{name: "securebits/more", ask: secure, tamper: config(func(c *checkpoint.Config) { c.Securebits.Value = 0xe0 }), want: finds{"privilege.securebits": oracle.Stronger}},
+		{name: "securebits/keeps capabilities", ask: secure, tamper: config(func(c *checkpoint.Config) { c.Securebits.Value = 0xcc }), want: finds{"privilege.securebits": oracle.Weaker}},
 		{name: "no_new_privs/skipped", ask: nnp, tamper: config(func(c *checkpoint.Config) { c.NoNewPrivs = false }), want: finds{"privilege.no_new_privs": oracle.Ignored}},
 		{name: "no_new_privs/unasked", tamper: config(func(c *checkpoint.Config) { c.NoNewPrivs = true }), want: finds{"privilege.no_new_privs": oracle.Leaked}},
 		{name: "pdeathsig/skipped", ask: death, tamper: config(func(c *checkpoint.Config) { c.Pdeathsig = none[int]() }), want: finds{"privilege.pdeathsig": oracle.Ignored}},
