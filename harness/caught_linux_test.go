@@ -70,7 +70,7 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	if *tellCaught {
 		tell(code == 0)
-	} else if code == 0 {
+	} else if code == 0 && !testing.Short() { // with it not every row runs; so it is in guests, where other rows do as well
 		code = keepCaught()
 	}
 	os.Exit(code)

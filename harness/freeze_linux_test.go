@@ -247,7 +247,7 @@ func bend(t *testing.T, p *posture.Posture, path string) *posture.Posture {
 		at = at.(map[string]any)[k]
 	}
 	m, last := at.(map[string]any), keys[len(keys)-1]
-	if l, ok := m[last].([]any); ok && len(l) == 0 {
+	if l, ok := m[last].([]any); m[last] == nil || ok && len(l) == 0 { // a list that is empty, in either way
 		m[last] = map[string]any{
 			"ids.groups": []int{1}, "memory.nodes": []int{1}, "exec.env": []string{"X=1"}, "seccomp.filters": []posture.Filter{{}}, "cgroup.v1": []posture.CgroupV1{{}},
 		}[path]
