@@ -128,7 +128,7 @@ func (b *builder) profile() {
 // moreFilters: filters come on top of the caller's, and the strictest of all
 // decides on a call (seccomp(2)), so more of them never allow more.
 func (b *builder) moreFilters(p *Profile) {
-	for _, f := range [...]Field{SeccompMode, SeccompCount, SeccompFilters, SeccompArmed} {
+	for _, f := range [...]Field{SeccompMode, SeccompCount, SeccompFilters} {
 		b.e.choices[f] = choice{p.Name + " loads filters of its own", func(e *Expectation, got *posture.Posture) (bool, string) {
 			before, ok1 := e.caller.Seccomp.Count.Get()
 			after, ok2 := got.Seccomp.Count.Get()
