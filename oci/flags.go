@@ -94,6 +94,9 @@ func (f *flagSet) given() []string {
 	return out
 }
 
+// value is that of a flag, as text.
+func (f *flagSet) value(name string) string { return f.set.Lookup(name).Value.String() }
+
 func (f *flagSet) usage(line string) string {
 	return "USAGE:\n   holdshort oci " + line + "\n\nOPTIONS:\n" + strings.Join(f.help, "\n") + "\n"
 }

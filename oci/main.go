@@ -92,6 +92,8 @@ func (r *invocation) main(args []string) error {
 	f.flag(&systemd, "systemd-cgroup", "", "refused: cgroups are made directly")
 	f.text(&rootless, "rootless", "", "true, false or auto: ignored, privileges are found out")
 	f.text(&criu, "criu", "", "ignored: there is no checkpoint of running processes")
+	var checked verifyFlags
+	checked.flags(f)
 	f.flag(&version, "version", "v", "print the version")
 	f.flag(&help, "help", "h", "this")
 	rest, err := f.parse(args, 0)
@@ -122,7 +124,11 @@ func (r *invocation) main(args []string) error {
 		return nil
 	}
 	// It says in the log file what it says to the caller, who may read only one.
-	if err := r.verb(rest, systemd); err != nil {
+	err = checked.verify(f, rest)
+	if err == nil {
+		err = r.verb(rest, systemd)
+	}
+	if err != nil {
 		if logFile != "" && !errors.Is(err, flag.ErrHelp) {
 			r.message("error", err.Error())
 		}

@@ -184,21 +184,10 @@ func adaptDevices(s *specs.Spec) {
 	if r == nil || len(r.Devices) == 0 {
 		return
 	}
-	n := func(v int64) *int64 { return &v }
-	rules := slices.Clone(r.Devices)
-	add := func(typ string, major, minor *int64, access string) {
-		rules = append(rules, specs.LinuxDeviceCgroup{Allow: true, Type: typ, Major: major, Minor: minor, Access: access})
-	}
-	add("c", nil, nil, "m")
-	add("b", nil, nil, "m")
-	for _, minor := range []int64{3, 5, 7, 8, 9} { // null, zero, full, random, urandom
-		add("c", n(1), n(minor), "rwm")
-	}
-	add("c", n(5), n(0), "rwm")  // tty
-	add("c", n(5), n(2), "rwm")  // ptmx
-	add("c", n(136), nil, "rwm") // pts
+	rules := append(slices.Clone(r.Devices), engine.DefaultDevices()...)
 	if s.Process.Terminal {
-		add("c", n(5), n(1), "rwm") // console
+		console := [2]int64{5, 1}
+		rules = append(rules, specs.LinuxDeviceCgroup{Allow: true, Type: "c", Major: &console[0], Minor: &console[1], Access: "rwm"})
 	}
 	r.Devices = rules
 }

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"io"
+	"os"
 	"path/filepath"
 
+	"github.com/holdshort/holdshort/harness/shim"
 	"github.com/holdshort/holdshort/oci"
 )
 
@@ -25,7 +27,17 @@ func ociArgs(argv []string) ([]string, bool) {
 }
 
 func runOCI(args []string, stdout, stderr io.Writer) int {
+	oci.Verify = verifyOCI
 	return oci.Main(context.Background(), args, stdout, stderr)
+}
+
+// verifyOCI becomes the same call again, now watched.
+func verifyOCI(v *oci.Verification) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return shim.Front(shim.Runtime{Path: self, Arg0: ociName, Engine: ociName}, v.Args, shim.Policy(v.Policy), keeper)
 }
 
 // ociCmd is for the list of commands only.

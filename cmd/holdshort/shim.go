@@ -11,6 +11,9 @@ import (
 	"github.com/holdshort/holdshort/harness/shim"
 )
 
+// keeper is the command that becomes the keeper.
+var keeper = []string{"/proc/self/exe", "shim", "--serve"}
+
 type shimCmd struct {
 	Runtime    string `help:"The OCI runtime that does the work: a name in PATH, or a file." placeholder:"PATH"`
 	Engine     string `help:"What the runtime is: runc, crun, youki. Default: the name of its file." placeholder:"NAME"`
@@ -53,6 +56,6 @@ func (c *shimCmd) Run(ctx context.Context, _ *streams) error {
 		c.Engine = strings.TrimSuffix(filepath.Base(c.Runtime), ".sh")
 	}
 	policy := shim.Policy{Reports: c.Reports, Freeze: c.Freeze, Enforce: c.Enforce, Closed: c.FailClosed}
-	err := shim.Front(c.Runtime, c.Engine, c.Args, policy, []string{"/proc/self/exe", "shim", "--serve"})
+	err := shim.Front(shim.Runtime{Path: c.Runtime, Engine: c.Engine}, c.Args, policy, keeper)
 	return &exit{harness.ExitFault, err}
 }

@@ -27,11 +27,16 @@ type shimmed struct {
 
 func newShim(t *testing.T) *shimmed {
 	t.Helper()
-	clean(t)
 	if _, err := exec.LookPath("runc"); err != nil {
 		t.Skip("needs runc")
 	}
-	s := &shimmed{t: t, reports: t.TempDir(), runtime: "runc", root: t.TempDir()}
+	return newKeeper(t, "runc")
+}
+
+func newKeeper(t *testing.T, runtime string) *shimmed {
+	t.Helper()
+	clean(t)
+	s := &shimmed{t: t, reports: t.TempDir(), runtime: runtime, root: t.TempDir()}
 	s.state = filepath.Join(t.TempDir(), "state")
 	t.Cleanup(func() {
 		if pid := s.keeper(); pid > 0 {

@@ -58,7 +58,7 @@ func (c *Command) Close() {
 // Engines lists the engines that a request can be translated for.
 func Engines() []*Foreign {
 	return []*Foreign{
-		&runc, &crun, &youki, &bwrap, &unshare, &firejail, &nspawn, &lxc, &minijail, &nsjail, &podman, &docker,
+		&runc, &crun, &youki, &bwrap, &unshare, &firejail, &nspawn, &lxc, &minijail, &nsjail, &podman, &docker, &ours,
 	}
 }
 

@@ -19,29 +19,36 @@ var (
 	runc = Foreign{
 		Name: "runc", Binary: "runc", build: ociRun, Knows: "config.json; not our extension",
 		// libcontainer/init_linux.go: HOME is set from the passwd file if unset.
-		Profile: &oracle.Profile{Name: "runc", EnvAdds: []string{"HOME"}, Libseccomp: true, NewerIsENOSYS: true, Devices: append(defaultDevices(), allow("c", 10, 200)...)},
+		Profile: &oracle.Profile{Name: "runc", EnvAdds: []string{"HOME"}, Libseccomp: true, NewerIsENOSYS: true, Devices: append(DefaultDevices(), allow("c", 10, 200)...)},
 	}
 	crun = Foreign{
 		Name: "crun", Binary: "crun", build: ociRun, Knows: "config.json; not our extension",
 		// libcrun_set_home (src/libcrun/utils.c): likewise.
-		Profile: &oracle.Profile{Name: "crun", EnvAdds: []string{"HOME"}, Libseccomp: true, Devices: append(defaultDevices(), allow("c", 5, 1)...)},
+		Profile: &oracle.Profile{Name: "crun", EnvAdds: []string{"HOME"}, Libseccomp: true, Devices: append(DefaultDevices(), allow("c", 5, 1)...)},
 	}
 	youki = Foreign{
 		Name: "youki", Binary: "youki", build: ociRun, Knows: "config.json; not our extension",
-		Profile: &oracle.Profile{Name: "youki", EnvAdds: []string{"HOME"}, Libseccomp: true, Devices: defaultDevices()},
+		Profile: &oracle.Profile{Name: "youki", EnvAdds: []string{"HOME"}, Libseccomp: true, Devices: DefaultDevices()},
 	}
 )
+
+// ours is our own launcher as an OCI runtime (package oci). It takes the
+// extension too, but here is an engine like the others.
+var ours = Foreign{
+	Name: "holdshort-oci", Binary: "holdshort-oci", build: ociRun, Knows: "config.json",
+	Profile: &oracle.Profile{Name: "holdshort-oci", Devices: DefaultDevices()},
+}
 
 // allow is a rule for one device; a number of -1 is any.
 func allow(kind string, major, minor int64) []specs.LinuxDeviceCgroup {
 	return []specs.LinuxDeviceCgroup{{Allow: true, Type: kind, Major: &major, Minor: &minor, Access: "rwm"}}
 }
 
-// defaultDevices are the devices of config-linux.md, "Default Devices", which a
+// DefaultDevices are the devices of config-linux.md, "Default Devices", which a
 // runtime must supply, with those that the pseudo-terminals are, and the making
 // of any node, which runc, crun and youki all allow (libcontainer/specconv,
-// src/libcrun/cgroup-utils.c).
-func defaultDevices() []specs.LinuxDeviceCgroup {
+// src/libcrun/cgroup-utils.c), and we.
+func DefaultDevices() []specs.LinuxDeviceCgroup {
 	out := []specs.LinuxDeviceCgroup{{Allow: true, Type: "c", Access: "m"}, {Allow: true, Type: "b", Access: "m"}}
 	for _, n := range [][2]int64{{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}, {5, 0}, {5, 2}, {136, -1}} {
 		out = append(out, allow("c", n[0], n[1])...)
@@ -50,7 +57,7 @@ func defaultDevices() []specs.LinuxDeviceCgroup {
 }
 
 // OCIRuntime reports whether an engine takes bundles.
-func (e *Foreign) OCIRuntime() bool { return e == &runc || e == &crun || e == &youki }
+func (e *Foreign) OCIRuntime() bool { return e == &runc || e == &crun || e == &youki || e == &ours }
 
 // ociRun runs the bundle, or one that is made for a request that has none.
 func ociRun(f *form) error {

@@ -23,7 +23,7 @@ var (
 			Name: "podman", Libseccomp: true, NewerIsENOSYS: true,
 			// podman-run(1), "ENVIRONMENT"; HOME is the runtime's.
 			EnvAdds: []string{"PATH", "TERM", "HOSTNAME", "HOME", "container"},
-			Devices: append(defaultDevices(), append(allow("c", 10, 200), allow("c", 5, 1)...)...),
+			Devices: append(DefaultDevices(), append(allow("c", 10, 200), allow("c", 5, 1)...)...),
 		},
 	}
 	docker = Foreign{

@@ -25,10 +25,18 @@ type Policy struct {
 	Closed  bool   `json:"closed"`  // if the verifier fails: kill, or do not start, instead of letting go
 }
 
+// Runtime is what does the work.
+type Runtime struct {
+	Path   string // a name in PATH, or a file
+	Arg0   string // what it is called as; empty is Path
+	Engine string // which one it is: runc, crun, …
+}
+
 // message is what the front asks of the keeper.
 type message struct {
 	Args    []string `json:"args"` // of the runtime
 	Runtime string   `json:"runtime"`
+	Arg0    string   `json:"arg0"`
 	Engine  string   `json:"engine"`
 	Dir     string   `json:"dir"`
 	Policy  Policy   `json:"policy"`
@@ -51,14 +59,17 @@ func StateDir() string {
 // is not possible, or if the policy forbids to go on unwatched.
 //
 // keeper is the command that becomes the keeper ([Keep]) if none listens yet.
-func Front(runtime, engine string, args []string, policy Policy, keeper []string) error {
-	path, err := find(runtime)
+func Front(runtime Runtime, args []string, policy Policy, keeper []string) error {
+	path, err := find(runtime.Path)
 	if err != nil {
 		return err
 	}
+	if runtime.Arg0 == "" {
+		runtime.Arg0 = runtime.Path
+	}
 	if ParseCall(args).Verified() {
 		dir, _ := os.Getwd()
-		err := ask(&message{Args: args, Runtime: path, Engine: engine, Dir: dir, Policy: policy}, keeper)
+		err := ask(&message{Args: args, Runtime: path, Arg0: runtime.Arg0, Engine: runtime.Engine, Dir: dir, Policy: policy}, keeper)
 		if err != nil && policy.Closed {
 			return fmt.Errorf("shim: not started, since it cannot be verified (--fail-closed): %w", err)
 		}
@@ -66,7 +77,7 @@ func Front(runtime, engine string, args []string, policy Policy, keeper []string
 			note(policy.Reports, args, err)
 		}
 	}
-	return fmt.Errorf("shim: execute %s: %w", path, syscall.Exec(path, append([]string{runtime}, args...), os.Environ()))
+	return fmt.Errorf("shim: execute %s: %w", path, syscall.Exec(path, append([]string{runtime.Arg0}, args...), os.Environ()))
 }
 
 // find looks a runtime up. podman and conmon call it without any environment now

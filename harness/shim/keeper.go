@@ -331,7 +331,9 @@ func (j *job) pid() (int, error) {
 	if j.call.Root != "" {
 		args = append(args, "--root", j.call.Root)
 	}
-	b, err := exec.Command(j.m.Runtime, append(args, "state", j.call.ID)...).Output()
+	cmd := exec.Command(j.m.Runtime, append(args, "state", j.call.ID)...)
+	cmd.Args[0] = j.m.Arg0
+	b, err := cmd.Output()
 	if err != nil {
 		return 0, fmt.Errorf("%s state %s: %w", j.m.Engine, j.call.ID, err)
 	}
