@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -157,6 +158,12 @@ func inodeIn(root int, path string) (posture.Inode, bool) {
 func (l *launch) program(dir int, abs, asked string, depth int) bool {
 	how := unix.OpenHow{Flags: unix.O_RDONLY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT}
 	fd, err := unix.Openat2(dir, abs, &how)
+	if errors.Is(err, unix.EXDEV) && l.cfg.Root.Path != "" && !strings.HasPrefix(filepath.Clean(abs), "/proc/") {
+		// Only a link of /proc to something that is open leads out of the root
+		// (nd_jump_link, fs/namei.c): a file of the image it is not.
+		l.facts.Exe = posture.Known(oracle.NoFile)
+		return true
+	}
 	if err != nil {
 		return false
 	}

@@ -144,6 +144,7 @@ func (e *engineRun) weigh(c *candidate, rec *probes.Record, st *stopped, caller 
 		if ns := e.req.Namespace(specs.MountNamespace); ns.Asked && !ns.Fresh() {
 			elsewhere(l)
 		}
+		l.notTheEngine(caller, postureOf(rec, c.n))
 	}
 	missing := l.passed(caller)
 	l.facts.PID = posture.Known(uint32(rec.TGID))
@@ -186,6 +187,17 @@ func (e *engineRun) weigh(c *candidate, rec *probes.Record, st *stopped, caller 
 		cs.Reasons = append(cs.Reasons, reason.Error())
 	}
 	return cs
+}
+
+// notTheEngine: what is in a root of its own, and is not known to be the engine's
+// own file, is not that file. A link of the image's to /proc/self/exe makes it so.
+func (l *launch) notTheEngine(caller, got *posture.Posture) {
+	root := l.req.Spec.Root
+	engine, ok1 := caller.Exec.Exe.Get()
+	exe, ok2 := got.Exec.Exe.Get()
+	if root != nil && root.Path != "" && !l.facts.Exe.IsKnown() && ok1 && ok2 && exe == engine {
+		l.facts.Exe = posture.Known(oracle.NoFile)
+	}
 }
 
 // passed are the descriptors that are to be open: what the standard ones are, the

@@ -92,6 +92,9 @@ func (e *Expectation) compare(f Field, got *posture.Posture) (Outcome, string) {
 	if ok {
 		return Equal, ""
 	}
+	if want, known := e.want.Exec.Exe.Get(); f == ExecExe && known && want == NoFile {
+		return Leaked, "it is no file of the root that was asked for: the program's name leads to what its parent has open"
+	}
 	return e.miss(f, got), ""
 }
 

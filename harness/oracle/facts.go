@@ -52,6 +52,10 @@ func (a *Features) equal(b *Features) bool {
 		x.Unreadable == y.Unreadable && x.Path == y.Path && slices.Equal(x.Interpreter, y.Interpreter)
 }
 
+// NoFile is what a program must be that can be no file: its name leads out of the
+// root that was asked for.
+var NoFile posture.Inode
+
 // Facts is what only the launch itself can tell. What is not known stays
 // unset, and what was asked for and depends on it is then unobservable.
 type Facts struct {

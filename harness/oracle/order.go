@@ -137,13 +137,17 @@ func equalMaps(a, b []posture.IDExtent) bool {
 	return true
 }
 
+// mapOrder: an id of the host that is not to be in the map is worse than any
+// number of them that are missing.
 func mapOrder(want, got []posture.IDExtent) order {
 	var w, g uint64
 	for _, e := range want {
 		w += uint64(e.Count)
 	}
 	for _, e := range got {
-		g += uint64(e.Count)
+		if g += uint64(e.Count); !hostCovered(e, want) {
+			return laxer
+		}
 	}
 	switch {
 	case g > w:
@@ -152,6 +156,25 @@ func mapOrder(want, got []posture.IDExtent) order {
 		return stricter
 	}
 	return other
+}
+
+// hostCovered reports whether all ids of the host that an extent maps are mapped
+// by others, too.
+func hostCovered(e posture.IDExtent, by []posture.IDExtent) bool {
+	at, end := uint64(e.Host), uint64(e.Host)+uint64(e.Count)
+	for at < end {
+		next := at
+		for _, b := range by {
+			if from, to := uint64(b.Host), uint64(b.Host)+uint64(b.Count); from <= at {
+				next = max(next, to)
+			}
+		}
+		if next == at {
+			return false
+		}
+		at = next
+	}
+	return true
 }
 
 func equalFilter(a, b *posture.Filter) bool {

@@ -45,6 +45,27 @@ func TestAffinityUnasked(t *testing.T) {
 	}
 }
 
+func TestMapOrder(t *testing.T) {
+	want := []posture.IDExtent{{Inside: 0, Host: 1000, Count: 10}, {Inside: 10, Host: 1010, Count: 10}}
+	for name, row := range map[string]struct {
+		got   []posture.IDExtent
+		order order
+	}{
+		"one to many":         {[]posture.IDExtent{{Inside: 0, Host: 1000, Count: 21}}, laxer},
+		"fewer":               {[]posture.IDExtent{{Inside: 0, Host: 1005, Count: 10}}, stricter},
+		"none":                {nil, stricter},
+		"the host's root":     {[]posture.IDExtent{{Inside: 0, Host: 0, Count: 1}}, laxer},
+		"one before":          {[]posture.IDExtent{{Inside: 0, Host: 999, Count: 2}}, laxer},
+		"as many, elsewhere":  {[]posture.IDExtent{{Inside: 5, Host: 1000, Count: 20}}, other},
+		"all up to the last":  {[]posture.IDExtent{{Inside: 0, Host: 1000, Count: 1<<32 - 1001}}, laxer},
+		"as many, and a hole": {[]posture.IDExtent{{Inside: 0, Host: 1000, Count: 10}, {Inside: 10, Host: 1020, Count: 10}}, laxer},
+	} {
+		if o := mapOrder(want, row.got); o != row.order {
+			t.Errorf("%s: %d, want %d", name, o, row.order)
+		}
+	}
+}
+
 func TestSecurebitsOrder(t *testing.T) {
 	for _, row := range []struct {
 		want, got uint32
