@@ -61,7 +61,7 @@ func EngineMain() {
 
 func (e *Engine) main() error {
 	if e.Row == 0 {
-		return hold()
+		return e.hold()
 	}
 	if e.Container != 0 && e.Stage == 0 {
 		if err := join(e.Container); err != nil {
@@ -105,11 +105,16 @@ func (e *Engine) tell(c *exec.Cmd) error {
 	return err
 }
 
-// container is the order for a container that does nothing until its standard
-// input is closed.
-const container = `{"Row":0}`
-
-func hold() error {
+// hold is a container, which does nothing until its standard input is closed.
+func (e *Engine) hold() error {
+	if offsets := e.Vars["time"]; offsets != "" {
+		if err := unix.Unshare(unix.CLONE_NEWTIME); err != nil {
+			return os.NewSyscallError("unshare", err)
+		}
+		if err := os.WriteFile("/proc/self/timens_offsets", []byte(offsets), 0); err != nil {
+			return err
+		}
+	}
 	if _, err := os.Stdout.WriteString("ready\n"); err != nil {
 		return err
 	}

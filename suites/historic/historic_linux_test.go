@@ -57,10 +57,12 @@ func testRow(t *testing.T, v *harness.Verifier, r *Row) {
 	if r.Unseen != "" {
 		t.Skip("cannot be seen: " + r.Unseen)
 	}
+	judged := 0 // and not skipped
 	t.Run("as it should be", func(t *testing.T) {
 		if c := play(t, v, r, false); c.Verdict != harness.Constrained {
 			t.Errorf("verdict %s; want constrained\n%s", c.Verdict, text(c))
 		}
+		judged++
 	})
 	t.Run("wrong", func(t *testing.T) {
 		c := play(t, v, r, true)
@@ -73,8 +75,9 @@ func testRow(t *testing.T, v *harness.Verifier, r *Row) {
 		if c.Verdict != harness.Violated || !maps.Equal(got, r.Finds) || len(r.Finds) == 0 {
 			t.Errorf("verdict %s, found %v; want %v\n%s", c.Verdict, got, r.Finds, text(c))
 		}
+		judged++
 	})
-	if !t.Failed() && !t.Skipped() {
+	if !t.Failed() && judged == 2 {
 		note(r)
 	}
 }
@@ -86,8 +89,8 @@ func play(t *testing.T, v *harness.Verifier, r *Row, wrong bool) *harness.Case {
 		t.Fatal(err)
 	}
 	c, err := v.VerifyWith(t.Context(), s.Request, s.Command, &s.Options)
-	if s.After != nil {
-		s.After()
+	for _, f := range s.after {
+		f()
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -102,4 +105,20 @@ func text(c *harness.Case) string {
 	var b bytes.Buffer
 	_ = c.Report().Text(&b, harness.Style{})
 	return b.String()
+}
+
+// The engine's own file is told from one of the image's also where nothing is
+// held, and so nothing is looked up in the workload's root.
+func TestEnginesOwnFile(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: probes and namespaces")
+	}
+	v, err := harness.NewVerifier(t.Context(), nil)
+	if err != nil {
+		t.Skip("needs eBPF: ", err)
+	}
+	defer v.Close()
+	if c := play(t, v, row(47), true); c.Verdict != harness.Violated {
+		t.Errorf("verdict %s\n%s", c.Verdict, text(c))
+	}
 }

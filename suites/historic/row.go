@@ -37,7 +37,7 @@ const total = 69
 
 // Rows are all that are known, in the order of their numbers.
 func Rows() []Row {
-	rows := slices.Concat(capabilityRows(), groupRows(), userRows(), filterRows(), supervisorRows())
+	rows := slices.Concat(capabilityRows(), groupRows(), userRows(), filterRows(), supervisorRows(), fileRows(), pathRows(), namespaceRows(), processRows(), labelRows())
 	slices.SortFunc(rows, func(a, b Row) int { return a.Number - b.Number })
 	return rows
 }

@@ -1,6 +1,7 @@
 package historic
 
 import (
+	"bufio"
 	"os"
 	"os/exec"
 	"strconv"
@@ -23,8 +24,7 @@ type Scene struct {
 	Engine  *Engine
 	Command *exec.Cmd // executes the engine; its environment is set last
 	Options harness.VerifyOptions
-	// After is called once the engine has ended, if it is not nil.
-	After func()
+	after   []func()
 }
 
 // NewScene prepares a run of a row: as it should be, or with the fault.
@@ -57,9 +57,23 @@ func (s *Scene) Join() {
 // JoinWith is Join for a container whose process has these ids.
 func (s *Scene) JoinWith(ids *syscall.Credential) {
 	s.Helper()
+	pid := s.hold(&Engine{}, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC, Credential: ids})
+	s.Engine.Container = pid
+	for kind, name := range map[specs.LinuxNamespaceType]string{specs.NetworkNamespace: "net", specs.UTSNamespace: "uts", specs.IPCNamespace: "ipc"} {
+		s.Request.Spec.Linux.Namespaces = append(s.Request.Spec.Linux.Namespaces, specs.LinuxNamespace{
+			Type: kind, Path: "/proc/" + strconv.Itoa(pid) + "/ns/" + name,
+		})
+	}
+}
+
+// hold starts a container that does nothing until the end.
+func (s *Scene) hold(e *Engine, how *syscall.SysProcAttr) (pid int) {
+	s.Helper()
 	c := exec.CommandContext(s.Context(), "/proc/self/exe")
-	c.Env = []string{order + "=" + container}
-	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC, Credential: ids}
+	if err := e.tell(c); err != nil {
+		s.Fatal(err)
+	}
+	c.SysProcAttr = how
 	in, err := c.StdinPipe()
 	if err != nil {
 		s.Fatal(err)
@@ -75,16 +89,14 @@ func (s *Scene) JoinWith(ids *syscall.Credential) {
 		in.Close()
 		_ = c.Wait()
 	})
-	if _, err := out.Read(make([]byte, 8)); err != nil {
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
 		s.Fatal("the container does not begin: ", err)
 	}
-	s.Engine.Container = c.Process.Pid
-	for kind, name := range map[specs.LinuxNamespaceType]string{specs.NetworkNamespace: "net", specs.UTSNamespace: "uts", specs.IPCNamespace: "ipc"} {
-		s.Request.Spec.Linux.Namespaces = append(s.Request.Spec.Linux.Namespaces, specs.LinuxNamespace{
-			Type: kind, Path: "/proc/" + strconv.Itoa(c.Process.Pid) + "/ns/" + name,
-		})
-	}
+	return c.Process.Pid
 }
+
+// After has something done once the engine has ended.
+func (s *Scene) After(f func()) { s.after = append(s.after, f) }
 
 // CallerInherits starts the engine with an inheritable (and ambient) set.
 func (s *Scene) CallerInherits(names []string) {
