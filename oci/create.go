@@ -140,6 +140,11 @@ func (r *invocation) bring(ctx context.Context, c *container, cc *compiled, o *c
 	if err := c.checkTaken(cc.cfg.Cgroup.Limits); err != nil {
 		return err
 	}
+	if rdt := cc.req.Linux().IntelRdt; rdt != nil {
+		if err := c.joinRDT(rdt, cc.resctrl, w.HostPID()); err != nil {
+			return err
+		}
+	}
 	if !c.NoProcess {
 		if err := checkProgram(w.HostPID(), cc.cfg); err != nil {
 			return err
@@ -199,7 +204,7 @@ func (c *container) destroy() error {
 	if err := c.end(); err != nil {
 		return err
 	}
-	if err := c.removeCgroups(); err != nil {
+	if err := errors.Join(c.removeCgroups(), c.leaveRDT()); err != nil {
 		return err
 	}
 	return c.forget()

@@ -264,6 +264,9 @@ func (r *invocation) exec(ctx context.Context, c *container, o *execOptions) err
 		opts.Notify = func(*checkpoint.Workload, *os.File) error { return nil }
 	}
 	left, err := launch(ctx, cfg, opts, o.pidFile, func(orphan *checkpoint.Orphan, pid int) error {
+		if err := c.enterRDT(pid); err != nil {
+			return err
+		}
 		var notify func(*os.File) error
 		if opts.Notify != nil {
 			notify = func(f *os.File) error {

@@ -38,7 +38,7 @@ func whatWeHave() *features.Features {
 			Seccomp:         seccompFeatures(),
 			Apparmor:        &features.Apparmor{Enabled: &yes},
 			Selinux:         &features.Selinux{Enabled: &no}, // the label of the process is set, that of mounts is not
-			IntelRdt:        &features.IntelRdt{Enabled: &no},
+			IntelRdt:        &features.IntelRdt{Enabled: &yes, Schemata: &yes, Monitoring: &yes},
 			MemoryPolicy:    memoryPolicies(),
 			MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: &yes}},
 			NetDevices:      &features.NetDevices{Enabled: &yes},

@@ -9,6 +9,9 @@ import (
 	"github.com/holdshort/holdshort/harness/engine"
 )
 
+// hostOf is readHost, but for tests.
+var hostOf = readHost
+
 // readHost finds the cgroup hierarchies, from one reading of mountinfo
 // (proc_pid_mountinfo(5)).
 func readHost() (engine.Host, error) {

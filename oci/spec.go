@@ -197,6 +197,7 @@ type compiled struct {
 	req      *request.Request
 	cfg      *checkpoint.Config
 	hooks    specs.Hooks
+	resctrl  string // where it is mounted
 	warnings []string
 }
 
@@ -208,12 +209,20 @@ func compile(req *request.Request, id string, o *createOptions) (*compiled, erro
 	if out.warnings, err = adapt(req, id); err != nil {
 		return nil, err
 	}
-	host, err := readHost()
+	host, err := hostOf()
 	if err != nil {
 		return nil, err
 	}
 	if err := req.Validate(); err != nil {
 		return nil, err
+	}
+	if l := req.Spec.Linux; l.IntelRdt != nil { // nor is this the launcher's
+		rdt := l.IntelRdt
+		if err := checkRDT(rdt, host.Resctrl); err != nil {
+			return nil, err
+		}
+		out.resctrl, l.IntelRdt = host.Resctrl, nil
+		defer func() { l.IntelRdt = rdt }()
 	}
 	if h := req.Spec.Hooks; h != nil {
 		out.hooks = *h

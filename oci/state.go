@@ -36,6 +36,7 @@ type record struct {
 	Cgroups map[string]string `json:"cgroups,omitempty"`
 	Planned []string          `json:"planned,omitempty"`
 	Made    []madeCgroup      `json:"cgroupsMade,omitempty"`
+	RDT     *rdtGroup         `json:"resctrl,omitempty"`
 	// Files that were made outside.
 	PIDFile string   `json:"pidFile,omitempty"`
 	Parents []string `json:"parents,omitempty"` // directories above Planned, removed if they are empty then
