@@ -242,9 +242,27 @@ func (e *engineRun) callerOf(records []observed, c *candidate) *posture.Posture 
 		if root.Caller == nil {
 			return nil
 		}
-		return root.Caller.Posture()
+		return asStarted(root.Caller.Posture(), postureAt(root, probes.AtExec))
 	}
 	return postureAt(root, probes.AtExec)
+}
+
+// asStarted is what our own process has and gives to what it starts. A program
+// in Go raises its limit of open files when it begins, and puts it back for
+// those that it starts (syscall/rlimit.go), so that it is theirs that counts.
+func asStarted(own, theirs *posture.Posture) *posture.Posture {
+	if theirs == nil {
+		return own
+	}
+	limits, known := own.Rlimits.Get()
+	at, seen := theirs.Rlimits.Get()
+	if !known || !seen || limits[unix.RLIMIT_NOFILE].Hard != at[unix.RLIMIT_NOFILE].Hard {
+		return own
+	}
+	limits[unix.RLIMIT_NOFILE] = at[unix.RLIMIT_NOFILE]
+	p := *own
+	p.Rlimits = posture.Known(limits)
+	return &p
 }
 
 // is reports whether a snapshot is of the candidate's own exec, or a later one of

@@ -10,9 +10,12 @@ import (
 	"time"
 
 	"github.com/holdshort/holdshort/harness/engine"
+	"github.com/holdshort/holdshort/harness/internal/sample"
 	"github.com/holdshort/holdshort/harness/request"
 	"github.com/holdshort/holdshort/probes"
+	"github.com/holdshort/holdshort/probes/posture"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // A namespace that another process is in is not a new one, whoever joins it.
@@ -192,5 +195,27 @@ func TestVerify_NotExpressedIsNotHeld(t *testing.T) {
 		if c := &got.Checks[i]; c.Name() == "capabilities.bounding" && c.Class().String() == "requested" {
 			t.Errorf("capabilities.bounding is told as %s, asked for by %s", c.Outcome, c.Source())
 		}
+	}
+}
+
+// What is started by a program in Go has the limit of open files that this had at
+// its own start, and nothing else of another.
+func TestVerify_CallersOpenFiles(t *testing.T) {
+	own, theirs := *sample.Caller(), *sample.Caller()
+	limits, _ := own.Rlimits.Get()
+	limits[unix.RLIMIT_NOFILE] = posture.Rlimit{Soft: 4096, Hard: 4096}
+	own.Rlimits = posture.Known(limits)
+	limits[unix.RLIMIT_NOFILE] = posture.Rlimit{Soft: 1024, Hard: 4096}
+	limits[unix.RLIMIT_CORE].Soft++
+	theirs.Rlimits = posture.Known(limits)
+	got, _ := asStarted(&own, &theirs).Rlimits.Get()
+	was, _ := own.Rlimits.Get()
+	if got[unix.RLIMIT_NOFILE] != limits[unix.RLIMIT_NOFILE] || got[unix.RLIMIT_CORE] != was[unix.RLIMIT_CORE] || was[unix.RLIMIT_NOFILE].Soft != 4096 {
+		t.Errorf("%v of %v", got, was)
+	}
+	limits[unix.RLIMIT_NOFILE].Hard = 5000 // nobody's doing of ours
+	theirs.Rlimits = posture.Known(limits)
+	if p := asStarted(&own, &theirs); p != &own || asStarted(&own, nil) != &own {
+		t.Errorf("%+v", p)
 	}
 }
