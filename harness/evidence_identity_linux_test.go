@@ -32,7 +32,7 @@ func TestLabelEvidence(t *testing.T) {
 // Without the module the launch is refused, and what only the workload knows
 // makes the verdict unknown.
 func TestUnseenIdentity(t *testing.T) {
-	r := runner(t)
+	r := untouched(t)
 	for name, ask := range map[string]func(*request.Request){
 		"apparmor": func(q *request.Request) { q.Spec.Process.ApparmorProfile = "unconfined" },
 		"selinux":  func(q *request.Request) { q.Spec.Process.SelinuxLabel = "a:b:c:s0" },

@@ -52,7 +52,7 @@ func every() *request.Request {
 }
 
 func TestConstrained(t *testing.T) {
-	r := runner(t)
+	r := untouched(t)
 	for name, req := range map[string]*request.Request{"nothing": request.New("/bin/true"), "namespaces": every()} {
 		t.Run(name, func(t *testing.T) {
 			c, err := r.Run(bg, req, nil)

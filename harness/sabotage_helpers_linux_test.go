@@ -42,6 +42,15 @@ func shared(t testing.TB) *Runner {
 	return r
 }
 
+// untouched is the shared runner with nothing planted, and afterwards as well.
+func untouched(t testing.TB) *Runner {
+	t.Helper()
+	r := shared(t)
+	r.tamper, r.parked = nil, nil
+	t.Cleanup(func() { r.tamper, r.parked = nil, nil })
+	return r
+}
+
 // sabotage is one fault that is planted in a launch. The same request without
 // the fault must be constrained, with it violated.
 type sabotage struct {

@@ -12,7 +12,7 @@ import (
 
 // A terminal that was asked for and is not the workload's controlling one.
 func TestSabotageTerminal(t *testing.T) {
-	r := runner(t)
+	r := untouched(t)
 	for name, c := range map[string]struct {
 		tamper func(*checkpoint.Config, *checkpoint.Options)
 		want   Verdict
@@ -57,7 +57,7 @@ func TestSabotageTerminal(t *testing.T) {
 
 // A terminal of another size than was asked for.
 func TestSabotageConsoleSize(t *testing.T) {
-	r := runner(t)
+	r := untouched(t)
 	for _, size := range []specs.Box{{Height: 24, Width: 80}, {Height: 25, Width: 80}, {Height: 24, Width: 81}} {
 		master, slave, err := checkpoint.OpenPTY(24, 80)
 		if err != nil {
@@ -89,7 +89,7 @@ func TestSabotageConsoleSize(t *testing.T) {
 
 // A unix socket as standard input is the workload's, by identity.
 func TestSocketAsStdio(t *testing.T) {
-	r := runner(t)
+	r := untouched(t)
 	ours, theirs := socketPair(t)
 	res, err := r.Run(bg, request.New("/bin/cat"), &checkpoint.Options{Stdin: theirs, Stdout: theirs})
 	if err != nil || res.Verdict != Constrained || res.Launch.ExitCode != 0 {

@@ -9,9 +9,12 @@ import (
 // Every combination of the eight securebits, locks included: what is left of
 // each after execve is predicted, for root and for another user.
 func TestSecurebitsAll(t *testing.T) {
-	r := shared(t)
-	r.tamper, r.parked = nil, nil
-	for n := range uint32(512) {
+	r := untouched(t)
+	step := uint32(1)
+	if testing.Short() {
+		step = 11
+	}
+	for n := uint32(0); n < 512; n += step {
 		bits := n & 255
 		q := request.New("/bin/true")
 		q.Ext.Securebits = new(bits)

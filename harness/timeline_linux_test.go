@@ -13,7 +13,7 @@ import (
 // TestTimeline: launcher and kernel agree on the order of what happened, although
 // each looked at a clock of its own.
 func TestTimeline(t *testing.T) {
-	r := runner(t)
+	r := untouched(t)
 	req := request.New("/bin/true")
 	req.Spec.Process.NoNewPrivileges = true
 	umask := uint32(0o27)

@@ -15,19 +15,6 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-func freezingVerifier(t *testing.T) *Verifier {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: probes and namespaces")
-	}
-	v, err := NewVerifier(bg, &VerifierOptions{Freeze: true})
-	if err != nil {
-		t.Skip("needs eBPF: " + err.Error())
-	}
-	t.Cleanup(func() { v.Close() })
-	return v
-}
-
 // Which execution is the workload's: each engine here executes several things.
 func TestVerify_WhichExecution(t *testing.T) {
 	t.Run("observed", func(t *testing.T) { whichExecution(t, verifier(t)) })

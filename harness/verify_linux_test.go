@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"sync"
 	"testing"
 
 	"github.com/holdshort/holdshort/harness/request"
@@ -11,16 +12,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// One of each kind for all tests, as [theRunner]: to open one takes seconds.
+var (
+	theVerifier         = sync.OnceValues(func() (*Verifier, error) { return NewVerifier(bg, nil) })
+	theFreezingVerifier = sync.OnceValues(func() (*Verifier, error) { return NewVerifier(bg, &VerifierOptions{Freeze: true}) })
+)
+
 func verifier(t *testing.T) *Verifier {
+	t.Helper()
+	return sharedVerifier(t, theVerifier)
+}
+
+func freezingVerifier(t *testing.T) *Verifier {
+	t.Helper()
+	return sharedVerifier(t, theFreezingVerifier)
+}
+
+func sharedVerifier(t *testing.T, open func() (*Verifier, error)) *Verifier {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: probes and namespaces")
 	}
-	v, err := NewVerifier(bg, nil)
+	v, err := open()
 	if err != nil {
 		t.Skip("needs eBPF: " + err.Error())
 	}
-	t.Cleanup(func() { v.Close() })
 	return v
 }
 

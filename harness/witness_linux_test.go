@@ -22,7 +22,7 @@ import (
 // The witness says what the observer says, on every question that it answers,
 // and answers nearly all.
 func TestWitness_AgreesWithThePosture(t *testing.T) {
-	r := runner(t)
+	r := untouched(t)
 	for name, req := range map[string]*request.Request{"nothing": request.New("/bin/true"), "namespaces": every()} {
 		t.Run(name, func(t *testing.T) {
 			c, err := r.Witness(bg, req, nil)
@@ -51,7 +51,7 @@ func TestWitness_AgreesWithThePosture(t *testing.T) {
 
 // Under filters the answers are those of the filters: errnos, and deaths.
 func TestWitness_UnderFilters(t *testing.T) {
-	r := runner(t)
+	r := untouched(t)
 	for name, ask := range map[string]func(*testing.T, *request.Request){"deny list": filtered, "allow list": func(t *testing.T, q *request.Request) {
 		t.Helper()
 		allowList(t, q)
@@ -86,7 +86,7 @@ func TestWitness_UnderFilters(t *testing.T) {
 
 // The witness needs nothing in the workload's root.
 func TestWitness_InARootOfItsOwn(t *testing.T) {
-	r := runner(t)
+	r := untouched(t)
 	q := every()
 	dir := t.TempDir()
 	for _, d := range []string{filepath.Dir(dir), dir, dir + "/data"} {
@@ -113,7 +113,7 @@ func TestWitness_InARootOfItsOwn(t *testing.T) {
 // A flaw that no posture shows: a path that is to be read-only lies under a
 // mount of its own which is not. Posture and mount table are as asked for.
 func TestWitness_FindsWhatPostureCannotShow(t *testing.T) {
-	r := runner(t)
+	r := untouched(t)
 	defer func() { r.parked = nil }()
 	q := request.New("/bin/true")
 	ns(specs.MountNamespace)(t, q)
@@ -153,7 +153,7 @@ func TestWitness_FindsALandlockRuleForTooMuch(t *testing.T) {
 	if checkpoint.LandlockABI() < 1 {
 		t.Skip("needs Landlock")
 	}
-	r := runner(t)
+	r := untouched(t)
 	defer func() { r.tamper = nil }()
 	q := request.New("/bin/true")
 	q.Spec.Process.NoNewPrivileges = true
