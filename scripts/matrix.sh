@@ -24,5 +24,5 @@ if [ ${#host[@]} != 0 ]; then
 fi
 # Tests of our own programs and of what reads results, each of whose steps starts an observer, say nothing of a kernel that
 # doctor, fuzz and compare, which are in every guest, do not: only the host's row runs them.
-here=(--here ./bench/... --here ./cmd/... --here ./internal/cmd/... --here ./report/... --here ./scripts/... --here ./vm/...)
+here=(--here ./bench/... --here ./fuzz/... --here ./cmd/... --here ./internal/cmd/... --here ./report/... --here ./scripts/... --here ./vm/...)
 bin/holdshort matrix --short "${floor[@]}" "${host[@]}" "${here[@]}" "$@"
