@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/holdshort/holdshort/checkpoint"
@@ -88,11 +89,12 @@ func sofar(r *probes.Record) string {
 	if r == nil {
 		return "nothing was seen"
 	}
-	s := fmt.Sprintf("%d execs, %d snapshots, %d events lost, %d elsewhere", r.Execs, len(r.Snapshots), r.Lost, r.LostElsewhere)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d execs, %d snapshots, %d events lost, %d elsewhere", r.Execs, len(r.Snapshots), r.Lost, r.LostElsewhere)
 	for _, m := range r.Missing {
-		s += fmt.Sprintf(", at %s: %s", m.At, m.Why)
+		fmt.Fprintf(&b, ", at %s: %s", m.At, m.Why)
 	}
-	return s
+	return b.String()
 }
 
 // freeze reads the workload at its entry point and lets it go on.

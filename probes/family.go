@@ -3,6 +3,7 @@ package probes
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -46,14 +47,41 @@ func (w *Watch) stirred(ctx context.Context, stir <-chan struct{}) error {
 	if err := o.drain(); err != nil {
 		return err
 	}
-	select {
-	case <-stir:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-o.closed:
-		return o.readerError()
+	timer := time.NewTimer(pollEvery)
+	defer timer.Stop()
+	for {
+		select {
+		case <-stir:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-o.closed:
+			return o.readerError()
+		case <-timer.C:
+			timer.Reset(pollEvery)
+			if err := w.checkRests(); err != nil {
+				return err
+			}
+		}
 	}
+}
+
+// checkRests is checkRest for a whole family.
+func (w *Watch) checkRests() error {
+	var list []*process
+	w.p.g.o.mu.Lock()
+	for _, q := range w.p.g.procs {
+		if q.mayRest() {
+			list = append(list, q)
+		}
+	}
+	w.p.g.o.mu.Unlock()
+	for _, q := range list {
+		if err := w.p.g.o.checkRest(q); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // frozenBelow takes the token of one that stops, and says whether there is any

@@ -26,6 +26,7 @@ type process struct {
 	ready      chan struct{} // closed when the record is complete
 	ended      chan struct{} // closed when the process has ended
 	frozen     chan struct{} // one token for each time it goes to rest at an entry
+	rested     bool          // the token was given though the return was not seen
 	isReady    bool
 }
 
@@ -83,6 +84,7 @@ func (p *process) event(h *head, b []byte) {
 		}
 	case bpf.ProbesAtAT_EXEC:
 		p.rec.passed = false
+		p.rested = false
 		p.giveUp("another exec came first", true)
 		if s, ok := p.snapshot(AtExec, h, b); ok {
 			p.exec = s.body

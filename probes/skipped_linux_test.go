@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/holdshort/holdshort/probes/bpf"
 )
 
@@ -45,6 +47,45 @@ func TestReturn_LeftOutAndNoFirst(t *testing.T) {
 	_, r := run(ctx, t, children(ctx, t, o, nil), "/bin/true")
 	if m := missing(r, AtReturn); m == nil || m.Harmless || r.Complete() {
 		t.Errorf("record %+v", r)
+	}
+}
+
+// A process that stands still at its entry is told, though its return was not
+// seen and its first instruction cannot be.
+func TestFrozen_ReturnLeftOut(t *testing.T) {
+	o, ctx := special(t, &Options{skip: map[string]bool{hookSysX: true}})
+	o.mu.Lock()
+	o.misses = func(p string) uint64 { return map[string]uint64{"on_sys_exit": 1}[p] }
+	clear(o.used)
+	o.mu.Unlock()
+	for _, next := range []bool{false, true} {
+		kids := children(ctx, t, o, &WatchOptions{Freeze: true})
+		cmd := exec.CommandContext(ctx, "/bin/true")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		w, err := kids.Take(ctx, cmd.Process.Pid)
+		if err == nil && next {
+			_, err = w.NextFrozen(ctx)
+		} else if err == nil {
+			_, err = w.Frozen(ctx)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		now, err := w.Now()
+		if err != nil || now.Passed() || !hasStopped(cmd.Process.Pid) {
+			t.Errorf("%v, passed %t, stopped %t", err, now.Passed(), hasStopped(cmd.Process.Pid))
+		}
+		_ = unix.Kill(cmd.Process.Pid, unix.SIGCONT)
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+		r, err := w.Final(ctx)
+		if m := missing(r, AtReturn); err != nil || r.Snapshot(AtFirst) == nil || m == nil || m.Harmless == next {
+			t.Errorf("%v, missing %+v; the count explains one", err, m)
+		}
+		_ = kids.Close()
 	}
 }
 

@@ -455,7 +455,7 @@ func (w *Watch) await(ctx context.Context, ch, or <-chan struct{}) (*Record, err
 }
 
 // pollEvery is how often a waiting call looks whether its process is still
-// there, which matters only when the event of its end was lost.
+// there, or stands still, which matters only when the event of it did not come.
 const pollEvery = 10 * time.Millisecond
 
 // check finds out whether a process from which nothing is heard is still
@@ -464,7 +464,7 @@ const pollEvery = 10 * time.Millisecond
 func (o *Observer) check(p *process) error {
 	w, ok := o.kernelWatch(p.key.tgid)
 	if ok && w.Cookie == p.g.cookie && w.Start == p.key.start {
-		return nil
+		return o.checkRest(p)
 	}
 	if err := o.drain(); err != nil {
 		return err
