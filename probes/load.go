@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -104,7 +105,7 @@ func load(ringBytes, maxWatches int, portable, perf bool, facts *kernelFacts) (*
 		if shared != nil {
 			return ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: shared, Cache: cache})
 		}
-		t, err := multiply(spec)
+		t, err := multiply(spec, kernel)
 		if err != nil {
 			return nil, err
 		}
@@ -185,6 +186,9 @@ func load(ringBytes, maxWatches int, portable, perf bool, facts *kernelFacts) (*
 // (bpf_tail_call in kernel/bpf/core.c leaves prog->active alone). So the
 // verifier, which takes nearly all of the time to open an observer, reads the
 // program once and not once for each copy.
+//
+// Then several tasks may be in the program on one CPU, each preempted, so it must
+// keep everything on the stack of its task: see onTaskStack.
 var copied = []string{"on_fork", "on_exec", "on_exit"}
 
 const copies = 3
@@ -210,10 +214,11 @@ func (t targets) close() {
 }
 
 // multiply adds the copies, unless the kernel never preempts itself.
-func multiply(spec *ebpf.CollectionSpec) (targets, error) {
+func multiply(spec *ebpf.CollectionSpec, kernel *btf.Spec) (targets, error) {
 	if !preemptible() {
 		return nil, nil
 	}
+	private := hasPrivateStacks(kernel)
 	t := targets{}
 	for _, name := range copied {
 		m, err := ebpf.NewMap(&ebpf.MapSpec{Name: name, Type: ebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: 1})
@@ -222,8 +227,8 @@ func multiply(spec *ebpf.CollectionSpec) (targets, error) {
 			return nil, fmt.Errorf("map of %s: %w", name, err)
 		}
 		t[name] = m
+		of := spec.Programs[name]
 		for i := 1; i < copies; i++ {
-			of := spec.Programs[name]
 			spec.Programs[copyName(name, i)] = &ebpf.ProgramSpec{
 				Name: copyName(name, i), Type: of.Type, AttachType: of.AttachType, License: of.License,
 				Instructions: asm.Instructions{
@@ -235,8 +240,42 @@ func multiply(spec *ebpf.CollectionSpec) (targets, error) {
 				},
 			}
 		}
+		if private {
+			onTaskStack(of, m)
+		}
 	}
 	return t, nil
+}
+
+// hasPrivateStacks reports whether the kernel may give a program a stack of its
+// own, one for each CPU (since 6.13 and in 6.12 stable, commit a76ab5731e32).
+func hasPrivateStacks(kernel *btf.Spec) bool {
+	var aux *btf.Struct
+	return kernel.TypeByName("bpf_prog_aux", &aux) != nil ||
+		slices.ContainsFunc(aux.Members, func(m btf.Member) bool { return m.Name == "priv_stack_ptr" })
+}
+
+// onTaskStack keeps a program off a private stack. The kernel gives one to any
+// program at a tracepoint, since it never runs twice on one CPU; but it sees that
+// only in a program that is attached, not in the target of a tail call. A second
+// run, of a task that came by while the first was preempted, then overwrites the
+// first one's variables, up to pointers that the verifier has checked: wrong
+// snapshots, and a panic in the end (seen with 7.2 and 7.3). A program that
+// contains a tail call itself never has a private stack (check_max_stack_depth,
+// kernel/bpf/verifier.c), even if the call is never made.
+func onTaskStack(p *ebpf.ProgramSpec, m *ebpf.Map) {
+	begin := p.Name + "_begin"
+	head := asm.Instructions{
+		asm.Mov.Imm(asm.R0, 0),
+		asm.JEq.Imm(asm.R0, 0, begin), // always
+		asm.LoadMapPtr(asm.R2, m.FD()),
+		asm.Mov.Imm(asm.R3, 0),
+		asm.FnTailCall.Call(),
+	}
+	// What is told of the function belongs to its first instruction.
+	head[0].Metadata, p.Instructions[0].Metadata = p.Instructions[0].Metadata, head[0].Metadata
+	p.Instructions[0] = p.Instructions[0].WithSymbol(begin)
+	p.Instructions = append(head, p.Instructions...)
 }
 
 // fill lets the copies find their programs.

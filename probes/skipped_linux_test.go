@@ -3,9 +3,12 @@ package probes
 import (
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
 	"github.com/holdshort/holdshort/probes/bpf"
@@ -129,6 +132,34 @@ func TestRecord_CompleteUnderLoad(t *testing.T) {
 		}
 	}
 	t.Logf("%d launches, %d of which the return was left out; %+v", rounds*8, leftOut, o.Lost())
+}
+
+// What several tasks of one CPU may be in at a time has no stack of the CPU's.
+func TestCopies_OnTaskStack(t *testing.T) {
+	kernel, err := btf.LoadKernelSpec()
+	if err != nil {
+		t.Skipf("needs the kernel's type information: %v", err)
+	}
+	if !preemptible() {
+		t.Skip("needs a kernel that preempts itself: on others nothing is copied")
+	}
+	spec, err := bpf.LoadDirect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := multiply(spec, kernel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.close()
+	for _, name := range copied {
+		calls := slices.ContainsFunc(spec.Programs[name].Instructions, func(i asm.Instruction) bool {
+			return i.IsBuiltinCall() && asm.BuiltinFunc(i.Constant) == asm.FnTailCall
+		})
+		if calls != hasPrivateStacks(kernel) {
+			t.Errorf("%s contains a tail call: %t; private stacks: %t", name, calls, hasPrivateStacks(kernel))
+		}
+	}
 }
 
 // A fault at the entry by a program that has run before is not the first.
