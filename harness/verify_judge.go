@@ -2,6 +2,7 @@ package harness
 
 import (
 	"fmt"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -18,7 +19,7 @@ import (
 
 // stranger is an engine of which only the runtime-spec is known, and what its
 // "Config" and "Linux Process" sections let every runtime add.
-var stranger = &oracle.Profile{Name: "the engine"}
+var stranger = &oracle.Profile{Name: "the engine", CopiesStreams: true}
 
 func (e *engineRun) profile() *oracle.Profile {
 	if e.opts.Profile != nil {
@@ -200,12 +201,17 @@ func (l *launch) notTheEngine(caller, got *posture.Posture) {
 	}
 }
 
-// passed are the descriptors that are to be open: what the standard ones are, the
-// engine decides, the others are the caller's own, and not some that the engine
-// happens to have under these numbers. It returns how many the caller has not.
+// passed are the descriptors that are to be open: the caller's own, and not some
+// that the engine happens to have under these numbers. It returns how many of
+// those beyond the standard streams the caller has not.
 func (l *launch) passed(caller *posture.Posture) (missing int) {
 	files, known := caller.Files.Get()
-	l.facts.Files = []posture.File{{FD: 0}, {FD: 1}, {FD: 2}}
+	l.facts.Files = oracle.Streams(caller)
+	if pid, ok := caller.Process.PID.Get(); ok && pid == uint32(os.Getpid()) {
+		// The engine is the workload. What it was started with was put in place
+		// after it was born, by us.
+		l.facts.Files = []posture.File{{FD: 0}, {FD: 1}, {FD: 2}}
+	}
 	for i := range l.req.Ext.PassFDs {
 		f := posture.File{FD: int32(3 + i)}
 		if known && files.Truncated == 0 {

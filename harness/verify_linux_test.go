@@ -75,6 +75,8 @@ func TestVerify(t *testing.T) {
 		"prlimit, another limit": {ask: nofile, cmd: []string{"prlimit", "--nofile=65:65", "/bin/true"}, want: Violated, on: "rlimits.nofile"},
 		"late":                   {ask: nofile, cmd: []string{"/bin/sh", "-c", "/bin/true & wait; prlimit --nofile=64:64 /bin/true"}, want: Violated, on: "rlimits.nofile"},
 		"never":                  {cmd: []string{"/bin/false"}, want: Unknown},
+		"a stream of its own":    {cmd: []string{"/bin/sh", "-c", "env -i /bin/true 2</etc/passwd; :"}, want: Violated, on: "files"},
+		"a pipe of its own":      {cmd: []string{"/bin/sh", "-c", "env -i /bin/true | cat"}, want: Constrained},
 		"a leaked descriptor":    {cmd: []string{"/bin/sh", "-c", "exec 9</dev/null; exec /bin/true"}, want: Violated, on: "files"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -18,8 +18,9 @@ import (
 var (
 	runc = Foreign{
 		Name: "runc", Binary: "runc", build: ociRun, Knows: "config.json; not our extension",
-		// libcontainer/init_linux.go: HOME is set from the passwd file if unset.
-		Profile: &oracle.Profile{Name: "runc", EnvAdds: []string{"HOME"}, Libseccomp: true, NewerIsENOSYS: true, Devices: append(DefaultDevices(), allow("c", 10, 200)...)},
+		// libcontainer/init_linux.go: HOME is set from the passwd file if unset;
+		// utils_linux.go: "run" without a terminal copies the streams through pipes.
+		Profile: &oracle.Profile{Name: "runc", EnvAdds: []string{"HOME"}, CopiesStreams: true, Libseccomp: true, NewerIsENOSYS: true, Devices: append(DefaultDevices(), allow("c", 10, 200)...)},
 	}
 	crun = Foreign{
 		Name: "crun", Binary: "crun", build: ociRun, Knows: "config.json; not our extension",

@@ -20,7 +20,7 @@ var (
 		Name: "podman", Binary: "podman", build: buildPodman,
 		Knows: "a root; a mount namespace always, all others but time; id maps; binds, tmpfs; ids and groups; capabilities; seccomp; limits, sysctls, OOM score, masked paths",
 		Profile: &oracle.Profile{
-			Name: "podman", Libseccomp: true, NewerIsENOSYS: true,
+			Name: "podman", CopiesStreams: true, Libseccomp: true, NewerIsENOSYS: true,
 			// podman-run(1), "ENVIRONMENT"; HOME is the runtime's.
 			EnvAdds: []string{"PATH", "TERM", "HOSTNAME", "HOME", "container"},
 			Devices: append(DefaultDevices(), append(allow("c", 10, 200), allow("c", 5, 1)...)...),

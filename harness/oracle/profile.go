@@ -41,6 +41,9 @@ type Profile struct {
 	// know. NewerIsENOSYS: it answers ENOSYS to calls that are newer than every
 	// one that the policy names.
 	Libseccomp, NewerIsENOSYS bool
+	// CopiesStreams: documented to copy the standard streams through pipes of
+	// its own.
+	CopiesStreams bool
 	// Devices are rules that the engine documents to add to
 	// linux.resources.devices: those of the devices that it makes by itself.
 	Devices []specs.LinuxDeviceCgroup
@@ -88,6 +91,7 @@ func (b *builder) profile() {
 		b.pidInside(p)
 	}
 	b.env(p)
+	b.streams(p)
 	b.capsUnasked()
 	b.affinityUnasked()
 	b.cgroupUnnamed(free)
@@ -288,7 +292,15 @@ func (e *Expectation) Free(f Field) bool {
 
 // chosen softens a difference that is the engine's to make.
 func (e *Expectation) chosen(f Field, got *posture.Posture, o Outcome, why string) (Outcome, string) {
-	if e.feat.Profile == nil || o == Equal {
+	if e.feat.Profile == nil {
+		return o, why
+	}
+	if o == Equal {
+		if f == OpenFiles && e.req.Process().Terminal { // the caller's streams are not what was asked for
+			if fits, not := e.choices[f].ok(e, got); !fits && not != "" {
+				return Weaker, not
+			}
+		}
 		return o, why
 	}
 	if o == Unobservable {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdshort/holdshort/harness/internal/sample"
 	"github.com/holdshort/holdshort/probes/posture"
+	"golang.org/x/sys/unix"
 )
 
 // alter is a posture that is not what was asked for, in one field.
@@ -20,7 +21,6 @@ type alter struct {
 type relaxation struct {
 	profile Profile // nothing but what is set here is relaxed
 	request string  // of sample.Requests, or a text
-	facts   string
 	// fields are those of which a difference may be no finding now.
 	fields []Field
 	// allowed is then no finding, but is one without the profile.
@@ -60,6 +60,14 @@ func bounding(set posture.CapSet) func(p, _ *posture.Posture) {
 	return func(p, _ *posture.Posture) { p.Capabilities.Bounding = posture.Known(set) }
 }
 
+// putStream is with another file as one of the standard streams.
+func putStream(p *posture.Posture, f posture.File) {
+	now, _ := p.Files.Get()
+	open := slices.Clone(now.Open)
+	open[f.FD] = f
+	p.Files = posture.Known(posture.Files{Open: open})
+}
+
 // deeper puts the workload into a user namespace below the one that it asked
 // for.
 func deeper(level uint32) func(p, _ *posture.Posture) {
@@ -84,7 +92,12 @@ func pdeathsig(n uint32) func(p, _ *posture.Posture) {
 
 // relaxations has a row for every field of Profile, by its name.
 func relaxations() map[string]relaxation {
-	callerUser, _ := sample.Caller().Namespaces.User.Get()
+	stream := func(fd int32, mode uint32, ino uint64) func(p, _ *posture.Posture) {
+		return func(p, _ *posture.Posture) {
+			putStream(p, posture.File{FD: fd, Mode: mode, Inode: posture.Inode{Dev: 1, Ino: ino}})
+		}
+	}
+	callerUser, _ := engineCaller().Namespaces.User.Get()
 	return map[string]relaxation{
 		"EnvAdds": {
 			profile: Profile{EnvAdds: []string{"HOME", "TERM"}}, request: bareRequest, fields: nil,
@@ -113,9 +126,16 @@ func relaxations() map[string]relaxation {
 			profile: Profile{NestedUserNS: true}, request: userRequest, fields: []Field{UserParent, UserOwnerUID},
 			allowed: []alter{{NSNet, ownedBy(callerUser.Inode + 5)}},
 			beyond: []alter{
-				{NSUser, func(p, c *posture.Posture) { p.Namespaces.User = c.Namespaces.User }}, {NSUser, deeper(0)},
-				{NSNet, ownedBy(callerUser.Inode)}, {NSNet, func(p, c *posture.Posture) { p.Namespaces.Net = c.Namespaces.Net }},
+				{NSUser, func(p, c *posture.Posture) { p.Namespaces.User = c.Namespaces.User }},
+				{NSUser, deeper(0)},
+				{NSNet, ownedBy(callerUser.Inode)},
+				{NSNet, func(p, c *posture.Posture) { p.Namespaces.Net = c.Namespaces.Net }},
 			},
+		},
+		"CopiesStreams": {
+			profile: Profile{CopiesStreams: true}, request: bareRequest, fields: nil,
+			allowed: []alter{{OpenFiles, stream(1, unix.S_IFIFO, 5)}, {OpenFiles, stream(0, unix.S_IFSOCK, 5)}},
+			beyond:  []alter{{OpenFiles, stream(1, unix.S_IFREG, 5)}, {OpenFiles, stream(2, unix.S_IFDIR, 5)}, {OpenFiles, stream(0, unix.S_IFBLK, 5)}},
 		},
 		"NoBounding": {
 			profile: Profile{NoBounding: true}, request: capsRequest, fields: []Field{CapBounding},
@@ -132,6 +152,18 @@ var elsewhere = map[string]string{
 	"Libseccomp":    "seccomp_prop_test.go, both dialects, and harness: TestFilterJudge",
 	"NewerIsENOSYS": "TestNewerIsENOSYS, and harness: TestFilterJudge",
 	"Devices":       "harness: TestMoreDevices",
+}
+
+// engineCaller is who starts an engine: with three files as standard streams.
+func engineCaller() *posture.Posture {
+	c := sample.Caller()
+	c.Files = posture.Known(posture.Files{Open: []posture.File{
+		{FD: 0, Mode: unix.S_IFCHR, Inode: posture.Inode{Dev: 5, Ino: 1}},
+		{FD: 1, Mode: unix.S_IFREG, Inode: posture.Inode{Dev: 5, Ino: 2}},
+		{FD: 2, Mode: unix.S_IFIFO, Inode: posture.Inode{Dev: 5, Ino: 3}},
+		{FD: 7, Mode: unix.S_IFREG, Inode: posture.Inode{Dev: 5, Ino: 4}},
+	}})
+	return c
 }
 
 // relaxedBy lists the fields of which the usual change is no finding.
@@ -156,7 +188,10 @@ func expectFor(t *testing.T, text string, p *Profile) *Expectation {
 	t.Helper()
 	features := testFeatures
 	features.Profile = p
-	return Expect(mustParse(t, text), sample.Caller(), features).With(facts(""))
+	caller := engineCaller()
+	facts := testFacts()
+	facts.Files = Streams(caller)
+	return Expect(mustParse(t, text), caller, features).With(facts)
 }
 
 // What an engine documents is relaxed, up to there, and nothing else is.
@@ -180,7 +215,7 @@ func TestProfile_Relaxations(t *testing.T) {
 			try := func(p *Profile, a alter) (Outcome, string) {
 				e := expectFor(t, r.request, p)
 				got := e.Sample()
-				a.do(got, sample.Caller())
+				a.do(got, engineCaller())
 				return e.Compare(a.field, got)
 			}
 			for i, a := range r.allowed {
@@ -304,10 +339,75 @@ func TestProfile_Limits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e := expectFor(t, c.request, &Profile{Name: "a stranger"})
 			got := e.Sample()
-			c.alter.do(got, sample.Caller())
+			c.alter.do(got, engineCaller())
 			if o, why := e.Compare(c.alter.field, got); o.Finding() == c.fine || c.fine && o != Equal {
 				t.Errorf("%s is %s: %s", c.alter.field, o, why)
 			}
 		})
+	}
+}
+
+// The standard streams are the caller's, or of the kind that an engine may put
+// in their place.
+func TestProfile_Streams(t *testing.T) {
+	const terminal = `{"ociVersion":"1.3.0","process":{"terminal":true,"user":{"uid":0,"gid":0},"args":["/bin/true"],"cwd":"/"},"holdshort":{"keepIDs":true}}`
+	file := func(fd int32, mode uint32, magic uint64, ino uint64) posture.File {
+		return posture.File{FD: fd, Mode: mode, Magic: magic, Inode: posture.Inode{Dev: 9, Ino: ino}}
+	}
+	three := func(mode uint32, magic uint64, inodes ...uint64) (out []posture.File) {
+		for i, ino := range inodes {
+			out = append(out, file(int32(i), mode, magic, ino))
+		}
+		return out
+	}
+	before, _ := engineCaller().Files.Get()
+	own := before.Open[:3]
+	with := func(f posture.File) []posture.File {
+		out := slices.Clone(own)
+		out[f.FD] = f
+		return out
+	}
+	for name, c := range map[string]struct {
+		request string
+		open    []posture.File
+		fine    bool
+	}{
+		"the caller's":                     {bareRequest, own, true},
+		"a device for the caller's device": {bareRequest, with(file(0, unix.S_IFCHR, 1, 1)), true},
+		"a device for the caller's file":   {bareRequest, with(file(1, unix.S_IFCHR, 1, 1)), false},
+		"another file":                     {bareRequest, with(file(1, unix.S_IFREG, 1, 1)), false},
+		"the caller's, exchanged":          {bareRequest, []posture.File{own[0], {FD: 1, Mode: own[2].Mode, Inode: own[2].Inode}, {FD: 2, Mode: own[1].Mode, Inode: own[1].Inode}}, false},
+		"a directory":                      {bareRequest, with(file(2, unix.S_IFDIR, 1, 1)), false},
+		"an anonymous file":                {bareRequest, with(file(2, 0o600, 1, 1)), false},
+		"a pipe of the engine's":           {bareRequest, with(file(2, unix.S_IFIFO, 1, 1)), false},
+		"one is missing":                   {bareRequest, own[1:], false},
+		"one more":                         {bareRequest, append(slices.Clone(own), file(3, unix.S_IFREG, 1, 1)), false},
+		"a terminal":                       {terminal, three(unix.S_IFCHR, 0x1cd1, 4, 4, 4), true},
+		"a terminal, and the caller's":     {terminal, append(three(unix.S_IFCHR, 0x1cd1, 4, 4), own[2]), false},
+		"two terminals":                    {terminal, three(unix.S_IFCHR, 0x1cd1, 4, 4, 5), false},
+		"a device for a terminal":          {terminal, three(unix.S_IFCHR, 0x1021994, 4, 4, 4), false},
+		"no terminal":                      {terminal, own, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := expectFor(t, c.request, &Profile{Name: "the engine"})
+			got := e.Sample()
+			got.Files = posture.Known(posture.Files{Open: c.open})
+			if o, why := e.Compare(OpenFiles, got); o.Finding() == c.fine || c.fine && o != Equal {
+				t.Errorf("%s: %s", o, why)
+			}
+			got.Files = posture.Known(posture.Files{Open: c.open, Truncated: 1})
+			if o, _ := e.Compare(OpenFiles, got); o == Equal {
+				t.Error("equal, and one was not seen")
+			}
+		})
+	}
+	caller := engineCaller()
+	caller.Files = posture.Known(posture.Files{Open: before.Open[1:]})
+	if s := Streams(caller); len(s) != 2 || s[0].FD != 1 {
+		t.Errorf("of a caller without a standard input: %v", s)
+	}
+	caller.Files = posture.Unreadable[posture.Files]("gone")
+	if s := Streams(caller); len(s) != 3 || s[0].Inode != (posture.Inode{}) {
+		t.Errorf("of a caller that was not seen: %v", s)
 	}
 }

@@ -229,7 +229,9 @@ var checklist = []Row{
 	},
 	{
 		Field: "standard streams, descriptors", Checks: []string{"files"}, Spec: "runtime-linux.md#file-descriptors",
-		State: "0, 1 and 2, and those that were passed on purpose; no directory and no file of the engine's own", Engines: "bwrap, unshare, minijail and lxc-execute pass on all of the caller's; CVE-2024-21626",
+		State:     "0, 1 and 2, and those that were passed on purpose. 0, 1 and 2 are the files that the engine was started with, or a device for a device, as an engine opens its own null device; with a terminal all three are that one pseudo-terminal; pipes of the engine's own, if it documents to copy (or nothing is known of it). Never a directory and no other file of the engine's own",
+		NotJudged: "which device it is that takes a device's place; the streams where the command that is verified is the workload itself",
+		Engines:   "runc without a terminal and podman copy through pipes; bwrap, unshare, minijail and lxc-execute pass on all of the caller's; CVE-2024-21626",
 	},
 	{
 		Field: "signals", Checks: []string{"signals."},

@@ -46,6 +46,7 @@ var knowns = []known{
 	{"systemd-nspawn", "capabilities.inheritable", oracle.Weaker, "", "what it retains is inheritable, too (CVE-2022-29162 was this in runc)"},
 	{"podman", "ids.groups", oracle.Leaked, "", "the primary group is added to the supplementary ones, since CVE-2022-2989"},
 	{"podman", "ids.groups", oracle.Weaker, "", "the primary group is added to the supplementary ones, since CVE-2022-2989"},
+	{"", "sched.affinity", oracle.Inherited, "", "passed on from the engine's caller (--clean)"},
 	{"", "sched.nice", oracle.Inherited, "", "passed on from the engine's caller (--clean)"},
 	{"", "oom.score_adj", oracle.Inherited, "", "passed on from the engine's caller (--clean)"},
 	{"", "memory.coredump_filter", oracle.Inherited, "", "passed on from the engine's caller (--clean)"},
