@@ -159,10 +159,12 @@ func (e *Expectation) miss(f Field, got *posture.Posture) Outcome {
 	return Leaked
 }
 
+const notApart = "the caller's is not known, so it cannot be told apart"
+
 // fresh judges a namespace or keyring that must not be the caller's.
 func (e *Expectation) fresh(f Field, got *posture.Posture) (Outcome, string) {
 	if known, _ := table[f].ops.known(e.caller); !known {
-		return Unobservable, "the caller's is not known, so it cannot be told apart"
+		return Unobservable, notApart
 	}
 	if f == KeyringSession {
 		before, _ := e.caller.Keyrings.Session.Get()
@@ -193,9 +195,26 @@ func (e *Expectation) fresh(f Field, got *posture.Posture) (Outcome, string) {
 		}
 		return Equal, ""
 	}
-	before, _ := namespaceOf(e.caller, f)
+	if o, why := e.apart(f, got); o != Equal {
+		return o, why
+	}
+	if f == NSUser {
+		return Equal, ""
+	}
+	after, _ := namespaceOf(got, f)
+	if owner, ok := e.ownerOf(got); ok && after.Owner != owner {
+		return Weaker, fmt.Sprintf("user namespace %d owns it, not %d", after.Owner, owner)
+	}
+	return Equal, ""
+}
+
+// apart judges a new namespace, but for its owner.
+func (e *Expectation) apart(f Field, got *posture.Posture) (Outcome, string) {
+	before, known := namespaceOf(e.caller, f)
 	after, _ := namespaceOf(got, f)
 	switch {
+	case !known:
+		return Unobservable, notApart
 	case after.Inode == before.Inode:
 		if e.rules[f].class == Requested {
 			return Ignored, "it is the caller's"
@@ -206,11 +225,6 @@ func (e *Expectation) fresh(f Field, got *posture.Posture) (Outcome, string) {
 	}
 	if l := e.levels[f]; l != 0 && after.Level != l {
 		return Weaker, fmt.Sprintf("it is %d levels deep, not %d", after.Level, l)
-	}
-	if f != NSUser {
-		if owner, ok := e.ownerOf(got); ok && after.Owner != owner {
-			return Weaker, fmt.Sprintf("user namespace %d owns it, not %d", after.Owner, owner)
-		}
 	}
 	if e.rules[f].pred == isMirror {
 		if own, ok := namespaceOf(got, f-1); ok && own != after && own.Inode != before.Inode {

@@ -100,7 +100,10 @@ func (b *builder) profile() {
 		b.e.choices[CapBounding] = choice{p.Name + " has no option for it", func(e *Expectation, got *posture.Posture) (bool, string) {
 			before, ok := e.caller.Capabilities.Bounding.Get()
 			after, _ := got.Capabilities.Bounding.Get()
-			return ok && (after&^before == 0 || b.e.user.Asked), "it has more than the caller"
+			if !ok {
+				return false, ""
+			}
+			return after&^before == 0 || b.e.user.Asked, "it has more than the caller"
 		}}
 	}
 	if b.p.Terminal {
@@ -252,7 +255,10 @@ func (b *builder) terminal(free func(string, ...Field)) {
 		b.e.choices[f] = choice{"a session of its own, with the terminal", func(e *Expectation, got *posture.Posture) (bool, string) {
 			before, ok1 := e.caller.Process.Session.Get()
 			after, ok2 := got.Process.Session.Get()
-			return ok1 && ok2 && before != after, "it is in the caller's session"
+			if !ok1 || !ok2 {
+				return false, ""
+			}
+			return before != after, "it is in the caller's session"
 		}}
 	}
 	free("the engine's matter", ProcessGroup)
@@ -265,7 +271,11 @@ func (b *builder) nested(p *Profile) {
 	deeper := func(e *Expectation, got *posture.Posture) (bool, string) {
 		ns, ok1 := got.Namespaces.User.Get()
 		before, ok2 := e.caller.Namespaces.User.Get()
-		return ok1 && ok2 && ns.Inode != before.Inode && ns.Level > before.Level, "it is not below the caller's user namespace"
+		if !ok1 || !ok2 {
+			return false, ""
+		}
+		level := e.levels[NSUser]
+		return ns.Inode != before.Inode && (ns.Level == level || ns.Level == level+1), "it is not just below the caller's user namespace"
 	}
 	b.e.choices[NSUser] = choice{why, deeper}
 	b.e.choices[UserParent] = choice{why, deeper}
@@ -275,10 +285,12 @@ func (b *builder) nested(p *Profile) {
 			continue
 		}
 		b.e.choices[f] = choice{why + ", which is not the owner", func(e *Expectation, got *posture.Posture) (bool, string) {
-			after, ok1 := namespaceOf(got, f)
-			before, ok2 := namespaceOf(e.caller, f)
-			own, ok3 := e.caller.Namespaces.User.Get()
-			return ok1 && ok2 && ok3 && after.Inode != before.Inode && after.Owner != own.Inode, "the caller's user namespace owns it"
+			after, _ := namespaceOf(got, f)
+			own, ok := e.caller.Namespaces.User.Get()
+			if o, _ := e.apart(f, got); !ok || o != Equal {
+				return false, ""
+			}
+			return after.Owner != own.Inode, "the caller's user namespace owns it"
 		}}
 	}
 }
@@ -386,5 +398,5 @@ func beyond(want, caller, got *posture.Value[uint64]) bool {
 	w, ok1 := want.Get()
 	c, ok2 := caller.Get()
 	g, _ := got.Get()
-	return ok1 && ok2 && g&^w != 0 && g&^w&^c == 0
+	return ok1 && ok2 && w&^g == 0 && g&^w != 0 && g&^w&^c == 0
 }
