@@ -315,6 +315,22 @@ func TestCache(t *testing.T) {
 		}
 		first = c.Expect(req, caller, &f)
 	}
+	unread := sample.Caller()
+	CapEffective.Forget(unread, "x")
+	if c.Expect(req, unread, &f) == first {
+		t.Error("what was not read was taken for the same")
+	}
+	first = c.Expect(req, unread, &f)
+	if c.Expect(req, caller, &f) == first {
+		t.Error("what was read now was taken for the same")
+	}
+	first = c.Expect(req, unread, &f)
+	again := sample.Caller()
+	CapEffective.Forget(again, "x")
+	if c.Expect(req, again, &f) != first {
+		t.Error("two callers of whom the same was not read are not the same")
+	}
+	first = c.Expect(req, caller, &f)
 	g := f
 	g.SuidDumpable = 2
 	if c.Expect(req, caller, &g) == first {

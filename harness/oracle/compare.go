@@ -279,10 +279,10 @@ func (e *Expectation) filtered(got *posture.Posture) (Outcome, string) {
 	after, _ := got.Seccomp.Filters.Get()
 	added, asked := len(after)-len(before), len(e.filters)
 	switch {
-	case added == 0:
-		return Ignored, "no filter was added"
 	case added < 0:
 		return Weaker, fmt.Sprintf("%d filters, the caller has %d", len(after), len(before))
+	case added == 0:
+		return Ignored, "no filter was added"
 	case added < asked:
 		return Weaker, fmt.Sprintf("%d of %d filters were added", added, asked)
 	case added > asked:

@@ -415,17 +415,15 @@ func (b *builder) exec() {
 		program = b.f.Program.Path
 	}
 	comm := program[strings.LastIndexByte(program, '/')+1:]
-	if len(comm) > 15 {
-		comm = comm[:15]
-	}
+	comm = comm[:min(len(comm), 15)]
 	if b.r.Ext.Program == nil {
 		put(b, ExecComm, &w.Comm, comm, Implied, "process.args")
 	} else {
 		b.puzzle(ExecComm, Implied, "holdshort.program", "the file's name since Linux 6.14, before that the number of a descriptor")
 	}
 	args := b.p.Args
-	if in := b.f.Program.Interpreter; len(in) > 0 && len(args) > 0 {
-		args = append(append(append(make([]string, 0, len(in)+len(args)), in...), program), args[1:]...)
+	if in := b.f.Program.Interpreter; len(in) > 0 {
+		args = slices.Concat(in, []string{program}, args[1:])
 	}
 	put(b, ExecArgs, &w.Args, args, Requested, "process.args")
 	env := Promised

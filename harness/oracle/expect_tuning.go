@@ -55,9 +55,6 @@ func (b *builder) memoryPolicy() {
 	mode, _ := request.MemoryMode(p.Mode)
 	flags, _ := request.MemoryFlags(p.Flags)
 	asked, err := request.CPUList(p.Nodes)
-	if p.Nodes == "" {
-		asked, err = []uint64{}, nil
-	}
 	if mode == preferred && p.Nodes == "" {
 		mode = local // do_set_mempolicy
 	}
@@ -65,7 +62,7 @@ func (b *builder) memoryPolicy() {
 	allowed, ok := w.MemsAllowed.Get()
 	switch moved, _ := b.cpusetMoves(); {
 	case p.Nodes == "":
-		put(b, MemoryNodes, &w.Nodes, asked, Requested, src)
+		put(b, MemoryNodes, &w.Nodes, []uint64{}, Requested, src)
 	case err != nil || !ok || moved || flags&relative != 0:
 		b.puzzle(MemoryNodes, Implied, src, notFixed)
 	default:

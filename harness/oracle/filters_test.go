@@ -37,6 +37,7 @@ func TestFilterStackIsJudgedInOrder(t *testing.T) {
 		"one more":          {[]posture.Filter{top, top, middle, bottom, own}, Stronger, "4 filters were added, not 3"},
 		"the caller's gone": {[]posture.Filter{top, middle, bottom, top}, Leaked, "beneath"},
 		"the first wrong":   {[]posture.Filter{top, middle, own, own}, Weaker, "filter 1 of 3"},
+		"all wrong":         {[]posture.Filter{bottom, bottom, top, own}, Weaker, "filter 3 of 3"},
 		"the last wrong":    {[]posture.Filter{own, middle, bottom, own}, Weaker, "filter 3 of 3"},
 	} {
 		got := e.Sample()

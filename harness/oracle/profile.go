@@ -151,7 +151,7 @@ func (b *builder) pidInside(p *Profile) {
 	}
 	b.e.choices[ProcessPIDInside] = choice{p.Name + " runs it below an init of its own", func(_ *Expectation, got *posture.Posture) (bool, string) {
 		n, _ := got.Process.PIDInside.Get()
-		return n >= 1 && n <= 16, "it is not among the first processes of the namespace"
+		return n > 0 && n <= 16, "it is not among the first processes of the namespace"
 	}}
 }
 
@@ -167,7 +167,7 @@ func (b *builder) env(p *Profile) {
 		rest := slices.Clone(env)
 		for _, kv := range want {
 			i := slices.Index(rest, kv)
-			if name, empty := strings.CutSuffix(kv, "="); i < 0 && empty && slices.Contains(adds, name) {
+			if name, empty := strings.CutSuffix(kv, "="); empty && slices.Contains(adds, name) {
 				// An empty one is as good as none to who sets it.
 				i = slices.IndexFunc(rest, func(g string) bool { return strings.HasPrefix(g, kv) })
 			}
@@ -236,7 +236,6 @@ func (b *builder) cgroupUnnamed(free func(string, ...Field)) {
 // terminal: which pseudo-terminal it is, the engine decides.
 func (b *builder) terminal(free func(string, ...Field)) {
 	const src = "process.terminal"
-	b.rule(ProcessTTY, Requested, src)
 	b.e.choices[ProcessTTY] = choice{"which terminal it is, the engine decides", func(e *Expectation, got *posture.Posture) (bool, string) {
 		t, _ := got.Process.TTY.Get()
 		before, known := e.caller.Process.TTY.Get()
@@ -321,7 +320,7 @@ func (e *Expectation) chosen(f Field, got *posture.Posture, o Outcome, why strin
 		}
 	}
 	c, ok := e.choices[f]
-	if (o == Leaked || o == Ignored || o == Weaker) && e.passedOn(f, got) {
+	if o.Finding() && e.passedOn(f, got) {
 		o, why = Inherited, "what is too much is the caller's"
 	}
 	if ok && c.ok == nil {
@@ -354,13 +353,13 @@ func (e *Expectation) chosen(f Field, got *posture.Posture, o Outcome, why strin
 func (e *Expectation) passedOn(f Field, got *posture.Posture) bool {
 	switch f {
 	case OpenFiles:
-		w, ok1 := e.want.Files.Get()
-		c, ok2 := e.caller.Files.Get()
+		w, _ := e.want.Files.Get()
+		c, ok := e.caller.Files.Get()
 		g, _ := got.Files.Get()
 		all := !slices.ContainsFunc(w.Open, func(x posture.File) bool {
 			return !slices.ContainsFunc(g.Open, func(y posture.File) bool { return y.FD == x.FD })
 		})
-		return ok1 && ok2 && all && g.Truncated == 0 && extra(g.Open, func(x posture.File) bool {
+		return ok && all && g.Truncated == 0 && extra(g.Open, func(x posture.File) bool {
 			return slices.ContainsFunc(w.Open, func(y posture.File) bool { return y.FD == x.FD })
 		}, func(x posture.File) bool {
 			return slices.ContainsFunc(c.Open, func(y posture.File) bool { return y.FD == x.FD && y.Inode == x.Inode })
@@ -394,9 +393,10 @@ func extra[T any](got []T, wanted, callers func(T) bool) bool {
 	return n > 0
 }
 
+// beyond: all that was wanted is there, and the rest is the caller's.
 func beyond(want, caller, got *posture.Value[uint64]) bool {
-	w, ok1 := want.Get()
-	c, ok2 := caller.Get()
+	w, _ := want.Get()
+	c, ok := caller.Get()
 	g, _ := got.Get()
-	return ok1 && ok2 && w&^g == 0 && g&^w != 0 && g&^w&^c == 0
+	return ok && w&^g == 0 && g&^w&^c == 0
 }

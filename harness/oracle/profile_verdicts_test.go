@@ -125,6 +125,8 @@ func TestProfile(t *testing.T) {
 		},
 		"environment without additions": {ask: `{"process":{"env":["A=1"]}}`, feat: some, lines: `
 			requested exec.env: ["A=1"] equal, ["A=1","HOME=/"] weaker, ["SECRET=1","A=1"] inherited`},
+		"environment of the caller, in which all is": {ask: `{"process":{"env":["A=1"]}}`, feat: some, caller: `{"exec":{"env":["SECRET=1","A=1"]}}`, lines: `
+			requested exec.env: ["SECRET=1","A=1"] inherited`},
 		"environment of a caller that was not read": {ask: `{"process":{"env":["A=1"]}}`, feat: some, caller: `{"exec":{"env":{"unreadable":"x"}}}`, lines: `
 			requested exec.env: ["A=1","SECRET=1"] weaker`},
 		"without a bounding set": {ask: caps, feat: cannot, lines: `
@@ -170,7 +172,7 @@ func TestProfile(t *testing.T) {
 		"one more user namespace, unasked": {feat: nested, lines: `
 			kept namespaces.user: {"inode":5,"level":2} leaked`},
 		"more files, of the caller": {feat: some, caller: `{"files":{"open":[{"fd":0},{"fd":7,"inode":{"dev":1,"ino":2}},{"fd":8}]}}`, lines: `
-			promised files: {"open":[{"fd":0},{"fd":1},{"fd":2}]} equal, {"open":[{"fd":0},{"fd":1},{"fd":2},{"fd":7,"inode":{"dev":1,"ino":2}}]} inherited, {"open":[{"fd":0},{"fd":1},{"fd":2},{"fd":7,"inode":{"dev":1,"ino":3}}]} leaked, {"open":[{"fd":0},{"fd":1},{"fd":2},{"fd":9}]} leaked, {"open":[{"fd":0},{"fd":1},{"fd":2},{"fd":8},{"fd":9}]} leaked, {"open":[{"fd":0},{"fd":2},{"fd":8}]} leaked, {"open":[{"fd":0},{"fd":1},{"fd":2},{"fd":8}],"truncated":1} leaked, {"open":[{"fd":0},{"fd":1}]} leaked`},
+			promised files: {"open":[{"fd":0},{"fd":1},{"fd":2}]} equal, {"open":[{"fd":0},{"fd":1},{"fd":2},{"fd":7,"inode":{"dev":1,"ino":2}}]} inherited, {"open":[{"fd":0},{"fd":1},{"fd":2},{"fd":7,"inode":{"dev":1,"ino":3}}]} leaked, {"open":[{"fd":0},{"fd":1},{"fd":2},{"fd":9}]} leaked, {"open":[{"fd":0},{"fd":1},{"fd":2},{"fd":8},{"fd":9}]} leaked, {"open":[{"fd":0},{"fd":2},{"fd":8}]} leaked, {"open":[{"fd":0},{"fd":1},{"fd":2},{"fd":8}],"truncated":1} leaked, {"open":[{"fd":0},{"fd":1}]} leaked, {"open":[{"fd":0},{"fd":1},{"fd":2,"close_on_exec":true}]} leaked`},
 		"more files, of a caller that was not read": {feat: some, caller: `{"files":{"unreadable":"x"}}`, lines: `
 			promised files: {"open":[{"fd":0},{"fd":1},{"fd":2},{"fd":8}]} leaked`},
 		"more signals, of the caller": {ask: `{"holdshort":{"ignoreSignals":["HUP"],"blockSignals":["HUP"]}}`, feat: some, lines: `

@@ -82,6 +82,10 @@ func TestCgroups(t *testing.T) {
 		"version 1": {ask: `{"holdshort":{"cgroup":{"v1":{"memory":"/sys/fs/cgroup/memory/x"}}}}`, lines: `
 			kept cgroup.v2: 100 equal, 4711 leaked
 			requested cgroup.v1: ` + moved + ` equal, ` + here + ` ignored, [] weaker`},
+		"version 1, the first of the caller's": {
+			ask: `{"holdshort":{"cgroup":{"v1":{"cpu":"/sys/fs/cgroup/cpu/x"}}}}`, facts: `{"CgroupV1":[{"controller":"cpu","id":99}]}`, lines: `
+			requested cgroup.v1: [{"controller":"cpu","id":99},{"controller":"memory","id":12}] equal, ` + here + ` ignored`,
+		},
 		"version 1, which the launch does not tell": {
 			ask: `{"holdshort":{"cgroup":{"v1":{"memory":"/sys/fs/cgroup/memory/x"}}}}`, facts: `{"CgroupV1":[]}`, lines: `
 			requested cgroup.v1: ` + here + ` unobservable (only the launch can tell)`,
@@ -255,6 +259,10 @@ func TestSched(t *testing.T) {
 		"the caller's is reset on fork: nice": {caller: `{"sched":{"policy":3,"nice":1,` + reset + `}}`, lines: `
 			kept sched.policy: 3 equal
 			kept sched.nice: 1 equal, 0 leaked`},
+		"the caller's is reset on fork: as nice as others": {caller: `{"sched":{"policy":3,` + reset + `}}`, lines: `
+			kept sched.nice: 0 equal, 1 leaked`},
+		"a cookie": {ask: `{"holdshort":{"coreSched":true}}`, lines: `
+			requested sched.core_cookie: 5 equal, 0 ignored`},
 		"the caller's is reset on fork, and not known": {caller: `{"sched":{"policy":1,"nice":{"unreadable":"x"},` + reset + `}}`, lines: `
 			implied sched.policy: 1 unobservable (policy or nice), 0 unobservable
 			implied sched.rt_priority: 0 unobservable
@@ -695,6 +703,7 @@ func TestTuning(t *testing.T) {
 			requested memory.nodes: [1] equal, [3] weaker`},
 		"the first of the nodes":               {ask: policy("MPOL_PREFERRED", "1-2", ""), caller: `{"memory":{"mems_allowed":[7]}}`, lines: `requested memory.nodes: [2] equal, [6] weaker`},
 		"the first of the nodes is a high one": {ask: policy("MPOL_PREFERRED", "63-66", ""), caller: `{"memory":{"mems_allowed":[7,6]}}`, lines: `requested memory.nodes: [0,2] equal, [0,6] weaker`},
+		"no nodes allowed":                     {ask: policy("MPOL_BIND", "0", ""), caller: `{"memory":{"mems_allowed":[]}}`, lines: `requested memory.nodes: [] equal, [1] weaker`},
 		"none of the nodes":                    {ask: policy("MPOL_PREFERRED", "5", ""), lines: `requested memory.nodes: [] equal, [32] weaker`},
 		"no nodes": {ask: policy("MPOL_PREFERRED", "", ""), caller: `{"memory":{"nodes":[1]}}`, lines: `
 			requested memory.policy: 4 equal, 1 weaker
@@ -740,7 +749,38 @@ func TestLandlockExpected(t *testing.T) {
 		"of a kernel without": {ask: ask(`"bestEffort":true,`), feat: `{"LandlockABI":0}`, lines: `
 			requested landlock.layers (best effort): 0 equal, 1 stronger`},
 		"of an old kernel that will not do": {ask: ask(``), feat: `{"LandlockABI":3}`, lines: `
-			requested landlock.layers: 1 equal`},
+			requested landlock.layers: 1 equal
+			requested landlock.handled: [{"fs":24578}] equal, [{"fs":8194}] weaker`},
+		"the best of a kernel that has all": {ask: ask(`"bestEffort":true,`), lines: `
+			requested landlock.layers: 2 equal`},
+		"rules of which an old kernel knows some": {
+			ask: `{"process":{"noNewPrivileges":true},"holdshort":{"landlock":{"bestEffort":true,"layers":[{"handledAccessFS":["write_file","truncate"],"handledAccessNet":["bind_tcp","bind_udp"],
+				"pathBeneath":[{"path":"/a","allowedAccess":["write_file","truncate"]},{"path":"/b","allowedAccess":["truncate"]}],
+				"netPort":[{"port":80,"allowedAccess":["bind_tcp","bind_udp"]},{"port":81,"allowedAccess":["bind_udp"]}]}]}}}`,
+			feat: `{"LandlockABI":4}`, facts: `{"LandlockPaths":{"/a":{"dev":5,"ino":9},"/b":{"dev":5,"ino":7}}}`, lines: `
+			requested landlock.rules: 3 equal
+			requested landlock.rule_list (lacks bind_udp): [{"layer":1,"kind":"path","inode":{"dev":5,"ino":7},"access":16384},{"layer":1,"kind":"path","inode":{"dev":5,"ino":9},"access":16386},{"layer":1,"kind":"port","port":80,"access":1}] equal`,
+		},
+		"rules of which an older kernel knows one": {
+			ask: `{"process":{"noNewPrivileges":true},"holdshort":{"landlock":{"bestEffort":true,"layers":[{"handledAccessFS":["write_file","truncate"],
+				"pathBeneath":[{"path":"/a","allowedAccess":["write_file","truncate"]},{"path":"/b","allowedAccess":["truncate"]}]}]}}}`,
+			feat: `{"LandlockABI":2}`, facts: `{"LandlockPaths":{"/a":{"dev":5,"ino":9}}}`, lines: `
+			requested landlock.rule_list (lacks truncate): [{"layer":1,"kind":"path","inode":{"dev":5,"ino":9},"access":2}] equal`,
+		},
+		"rules of which an old kernel knows none": {
+			ask: `{"process":{"noNewPrivileges":true},"holdshort":{"landlock":{"bestEffort":true,"layers":[{"handledAccessFS":["write_file","truncate"],"handledAccessNet":["bind_tcp"],
+				"pathBeneath":[{"path":"/b","allowedAccess":["truncate"]}],"netPort":[{"port":81,"allowedAccess":["bind_tcp"]}]}]}}}`,
+			feat: `{"LandlockABI":2}`, lines: `
+			implied landlock.rules: 0 equal, 1 leaked
+			implied landlock.rule_list (lacks truncate, bind_tcp): [] equal`,
+		},
+		"a rule for a path, and one for a port": {
+			ask: `{"process":{"noNewPrivileges":true},"holdshort":{"landlock":{"layers":[{"handledAccessFS":["write_file"],"handledAccessNet":["bind_tcp"],
+				"pathBeneath":[{"path":"/a","allowedAccess":["write_file"]}],"netPort":[{"port":80,"allowedAccess":["bind_tcp"]}]}]}}}`,
+			facts: `{"LandlockPaths":{"/a":{"dev":5,"ino":9}}}`, lines: `
+			requested landlock.rules: 2 equal, 0 ignored, 3 weaker, 1 stronger
+			requested landlock.rule_list: [{"layer":1,"kind":"path","inode":{"dev":5,"ino":9},"access":2},{"layer":1,"kind":"port","port":80,"access":1}] equal, [] ignored`,
+		},
 	})
 }
 
@@ -760,6 +800,7 @@ func TestWant(t *testing.T) {
 		"filters":           {launch{ask: `{"linux":{"seccomp":` + filter + `},"holdshort":{"seccomp":[` + filter + `]}}`}, SeccompFilters, `{"on_top_of":null,"policies":[` + filter + `,` + filter + `]}`},
 		"as another field":  {launch{}, SeccompArmed, `{"as":"seccomp.mode"}`},
 		"within":            {launch{ask: `{"holdshort":{"cgroup":{"v1":{"cpuset":"/c"}}}}`, feat: `{"CPUs":[6]}`}, SchedAffinity, `{"within":[6]}`},
+		"no CPUs":           {launch{ask: `{"holdshort":{"affinity":[65]}}`, feat: `{"CPUs":[3,1]}`}, SchedAffinity, `[]`},
 		"at least":          {launch{ask: `{"linux":{"seccomp":` + filter + `}}`}, SpecFlags, `{"at_least":0}`},
 		"what is not known": {launch{ask: `{"linux":{"namespaces":[{"type":"network","path":"/n"}]}}`}, NSNet, `{"unknown":"` + needsFact + `"}`},
 		"limits not known":  {launch{ask: `{"process":{"rlimits":[{"type":"RLIMIT_CPU","soft":1,"hard":2}]}}`, caller: `{"rlimits":{"unreadable":"x"}}`}, RlimitAS, `{"unknown":"the caller's limits were not read"}`},

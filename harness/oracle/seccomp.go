@@ -247,7 +247,7 @@ func (f *found) compare(want, got uint32, r *cbpf.Region) error {
 	}
 	d.Example, d.ExampleNR = x.Args, uint32(x.NR)
 	for i := range 6 {
-		d.ArgsMatter = d.ArgsMatter || !r.Free(cbpf.WordArg+2*i) || !f.span.narrow && !r.Free(cbpf.WordArg+2*i+1)
+		d.ArgsMatter = d.ArgsMatter || !r.Free(cbpf.WordArg+2*i) || !f.span.arch.Narrow() && !r.Free(cbpf.WordArg+2*i+1)
 	}
 	f.list = append(f.list, d)
 	return nil

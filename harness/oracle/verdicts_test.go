@@ -93,8 +93,16 @@ func judgeLine(t *testing.T, e *Expectation, base *posture.Posture, line string)
 		if string(o) != outcome || !strings.Contains(why, want) {
 			t.Errorf("%s: %s is %s (%s), want %s (%s)", f, value, o, why, outcome, want)
 		}
-		if e.Holds(f, []*posture.Posture{&got}) && o != Equal {
+		gone := got
+		f.Forget(&gone, "gone")
+		holds := e.Holds(f, []*posture.Posture{&got})
+		switch plain := e.rules[f].pred == isEqual && e.rlimitsAsked == 0 && e.choices == nil && e.ignorable == 0; {
+		case holds && o != Equal:
 			t.Errorf("%s: %s holds, and is %s", f, value, o)
+		case !holds && o == Equal && plain:
+			t.Errorf("%s: %s does not hold, and is equal", f, value)
+		case e.Holds(f, []*posture.Posture{&gone}), e.Holds(f, []*posture.Posture{&got, &gone}), e.Holds(f, []*posture.Posture{&gone, &got}):
+			t.Errorf("%s: holds, and was not seen", f)
 		}
 	}
 }
