@@ -104,6 +104,29 @@ func TestFresh(t *testing.T) {
 	}
 }
 
+// A fresh process may run on all CPUs; without these, or what was seen, nothing can
+// be said.
+func TestFreshAffinity(t *testing.T) {
+	for name, tt := range map[string]struct {
+		feat, seen   string
+		fresh, known bool
+	}{
+		"all":                {`{"CPUs":[15]}`, `[15]`, true, true},
+		"some":               {`{"CPUs":[15]}`, `[7]`, false, true},
+		"not seen":           {`{"CPUs":[15]}`, `{"unreadable":"x"}`, false, false},
+		"not known":          {`{}`, `[15]`, false, false},
+		"neither":            {`{}`, `{"unreadable":"x"}`, false, false},
+		"not known, nothing": {`{"CPUs":[]}`, `[]`, false, false},
+	} {
+		e := launch{feat: tt.feat}.expectation(t)
+		got := sample.Caller()
+		set(t, got, SchedAffinity, []byte(tt.seen))
+		if fresh, known := e.Fresh(SchedAffinity, got); fresh && known != tt.fresh || known != tt.known {
+			t.Errorf("%s: fresh %v, known %v", name, fresh, known)
+		}
+	}
+}
+
 // Before the facts of a launch are there, nothing is made up.
 func TestExpectWithoutFacts(t *testing.T) {
 	seen := sample.Caller()

@@ -294,6 +294,12 @@ func TestAffinity(t *testing.T) {
 			requested sched.affinity: [1] equal, [1,2] weaker`},
 		"asked for, within a larger cpuset": {ask: `{"holdshort":{"affinity":[0,65]}}`, feat: `{"CPUs":[3,3,3]}`, lines: `
 			requested sched.affinity: [1,2] equal, [1] stronger`},
+		"of the process": {ask: `{"process":{"execCPUAffinity":{"final":"1-2"}}}`, lines: `
+			requested sched.affinity: [6] equal, [15] ignored, [7] weaker, [2] stronger`},
+		"of the process, within a cpuset": {ask: `{"process":{"execCPUAffinity":{"final":"1-2"}}}`, feat: `{"CPUs":[3]}`, lines: `
+			requested sched.affinity: [2] equal, [6] weaker`},
+		"of the process, and the last word": {ask: `{"process":{"execCPUAffinity":{"final":"1-2"}},"holdshort":{"affinity":[0]}}`, lines: `
+			requested sched.affinity: [1] equal, [6] weaker`},
 		"moved by version 1": {ask: `{"holdshort":{"cgroup":{"v1":{"cpuset":"/c"}}}}`, feat: `{"CPUs":[6]}`, lines: `
 			requested sched.affinity: [6] equal, [2] equal, [7] weaker, [15] ignored`},
 		"moved by version 1, within what is not known": {ask: `{"holdshort":{"cgroup":{"v1":{"cpuset":"/c"}}}}`, lines: `
