@@ -54,7 +54,7 @@ func another() *posture.Posture {
 
 func fieldsOf(parts string) []Field {
 	var out []Field
-	for _, p := range strings.Fields(parts) {
+	for p := range strings.FieldsSeq(parts) {
 		out = append(out, taken[p]...)
 	}
 	slices.Sort(out)
@@ -63,7 +63,7 @@ func fieldsOf(parts string) []Field {
 
 func without(parts string) string {
 	var rest []string
-	for _, p := range strings.Fields(allOfIt) {
+	for p := range strings.FieldsSeq(allOfIt) {
 		if !slices.Contains(strings.Fields(parts), p) {
 			rest = append(rest, p)
 		}

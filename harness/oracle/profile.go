@@ -235,7 +235,6 @@ func (b *builder) cgroupUnnamed(free func(string, ...Field)) {
 
 // terminal: which pseudo-terminal it is, the engine decides.
 func (b *builder) terminal(free func(string, ...Field)) {
-	const src = "process.terminal"
 	b.e.choices[ProcessTTY] = choice{"which terminal it is, the engine decides", func(e *Expectation, got *posture.Posture) (bool, string) {
 		t, _ := got.Process.TTY.Get()
 		before, known := e.caller.Process.TTY.Get()
