@@ -22,7 +22,13 @@ func sortedKeys[V any](m map[string]V) []string {
 
 // cgroup prepares the directories and writes the limits before the child
 // exists, so that it is born under them. In version 1 there is no birth into a
-// cgroup; there the agent moves the child before its first operation.
+// cgroup; there its first operation is to go there.
+//
+// It goes itself, and as a thread (the file "tasks"), of which it has one: to move
+// another, or a whole process, takes the lock against which processes are made and
+// end, and that waits for a grace period of RCU, which are milliseconds
+// (cgroup_procs_write_start, kernel/cgroup/cgroup.c; "cgroup: Optimize single
+// thread migration").
 func (p *plan) cgroup() {
 	c := p.cfg.Cgroup
 	if c.V2 != "" {
@@ -35,8 +41,7 @@ func (p *plan) cgroup() {
 	}
 	for _, controller := range sortedKeys(c.V1) {
 		dir := c.V1[controller]
-		f, err := p.cgroupDir(dir, c.Create)
-		if err != nil {
+		if err := p.makeCgroup(dir, c.Create); err != nil {
 			p.setup.fail(StageCgroup, -1, dir, err)
 			return
 		}
@@ -44,10 +49,12 @@ func (p *plan) cgroup() {
 			// A new version 1 cpuset is empty, and then takes no task (cpuset(7)).
 			inheritCpuset(dir)
 		}
-		reg := p.reg()
-		open := agent.Sys(unix.SYS_OPENAT, agent.R(p.pass(int(f.Fd()))), agent.S("cgroup.procs"), agent.N(unix.O_WRONLY|unix.O_CLOEXEC))
-		open.Save = reg
-		p.agent.add(StageCgroup, -1, dir, open, agent.Sys(agent.OpWritePID, agent.R(reg)))
+		tasks, err := p.open(filepath.Join(dir, "tasks"), unix.O_WRONLY)
+		if err != nil {
+			p.setup.fail(StageCgroup, -1, dir, err)
+			return
+		}
+		p.setup.add(StageCgroup, -1, dir, write(tasks, "0"))
 	}
 	p.limits(p.cfg)
 	p.devices()
@@ -73,19 +80,26 @@ func (p *plan) limits(cfg *Config) {
 	}
 }
 
+func (p *plan) makeCgroup(dir string, create bool) error {
+	if !create {
+		return nil
+	}
+	err := os.Mkdir(dir, 0o755)
+	if err == nil {
+		p.made = append(p.made, dir)
+	} else if errors.Is(err, unix.EEXIST) {
+		err = nil
+	}
+	return err
+}
+
 func (p *plan) cgroupDir(dir string, create bool) (*os.File, error) {
+	if err := p.makeCgroup(dir, create); err != nil {
+		return nil, err
+	}
 	if create {
-		err := os.Mkdir(dir, 0o755)
-		switch {
-		case err == nil:
-			p.made = append(p.made, dir)
-		case !errors.Is(err, unix.EEXIST):
+		if err := enableControllers(dir, p.cfg.Cgroup.controllers()); err != nil {
 			return nil, err
-		}
-		if dir == p.cfg.Cgroup.V2 {
-			if err := enableControllers(dir, p.cfg.Cgroup.controllers()); err != nil {
-				return nil, err
-			}
 		}
 	}
 	f, err := os.OpenFile(dir, unix.O_DIRECTORY|unix.O_CLOEXEC, 0)

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
-	"github.com/holdshort/holdshort/checkpoint/agent"
 	"golang.org/x/sys/unix"
 )
 
@@ -46,9 +46,9 @@ func TestDefect15_BornInItsCgroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.close()
-	for _, s := range p.agent.steps {
-		if s.op.NR == agent.OpWritePID {
-			t.Error("the child is moved after its birth")
+	for _, s := range slices.Concat(p.agent.steps, p.setup.steps) {
+		if s.stage == StageCgroup {
+			t.Errorf("the child is moved after its birth: %+v", s)
 		}
 	}
 	if p.cgroupFD < 0 {

@@ -55,7 +55,7 @@ func checkRDT(rdt *specs.LinuxIntelRdt, mount string) error {
 		}
 	}
 	if s := rdt.MemBwSchema; s != "" && !strings.HasPrefix(s, "MB:") {
-		return fmt.Errorf("linux.intelRdt.memBwSchema: %q does not begin with MB:", s)
+		return fmt.Errorf("linux.intelRdt.memBwSchema: %q begins with something else than \"MB:\"", s)
 	}
 	for i, line := range rdt.Schemata {
 		if strings.Contains(line, "\n") {
