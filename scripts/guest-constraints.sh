@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The constraints that this machine's kernel lacks, proven and sabotaged in guests whose kernels have them; what was
-# caught goes to harness/reference/caught-guests.txt: guest-constraints.sh [KERNEL...]
+# The constraints that this machine's kernel lacks, proven and sabotaged in guests whose kernels have them, and the wrong
+# states of the past; what was caught goes to harness/reference/caught-guests.txt and suites/historic/caught-guests.txt:
+# guest-constraints.sh [KERNEL...]; ONLY=past for the latter alone
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CGO_ENABLED=0 PATH="$PATH:/usr/sbin:/sbin"
@@ -9,7 +10,8 @@ kernels=("$@")
 [ $# -gt 0 ] || kernels=(5.10 6.1 6.12 7.2 7.3)
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-for pkg in harness checkpoint; do
+mkdir "$tmp/suites"
+for pkg in harness checkpoint suites/historic; do
 	go test -c -o "$tmp/$pkg.test" "./$pkg"
 done
 go build -o "$tmp/caught" ./internal/cmd/caught
@@ -31,8 +33,8 @@ run_tests() {
 	done
 	shift
 	echo "== $kernel: $name"
-	[ -z "${caught_on-}" ] || to=("$tmp/caught" -kernel "$caught_on")
-	(cd "$pkg" && "$holdshort" vm exec --kernel "$kernel" --memory 2048 -t apparmor_parser -t checkpolicy -t mkdir -t mount -t cat \
+	[ -z "${caught_on-}" ] || to=("$tmp/caught" -kernel "$caught_on" -dir "${caught_in-harness/reference}")
+	(cd "$pkg" && "$holdshort" vm exec --kernel "$kernel" --memory 2048 -t apparmor_parser -t checkpolicy -t mkdir -t mount -t cat -t nsenter -t taskset \
 		-f "$tmp/$pkg.test" "${options[@]}" -- /bin/sh -c "$script
 exec $tmp/$pkg.test -test.run '$tests' -test.timeout 20m $*") 2>&1 | tee "$tmp/log" | "${to[@]}" || true
 	grep -q '^PASS' "$tmp/log" && return
@@ -52,6 +54,11 @@ for c in hugetlb memory cpu cpuset blkio pids rdma devices freezer net_cls,net_p
 	mkdir -p /run/v1/$c; mount -t cgroup -o $c cgroup /run/v1/$c || echo "no $c in version 1"
 done'
 for k in "${kernels[@]}"; do
+	# What is raised of the bugs of the past.
+	pkg=suites/historic caught_on=$k caught_in=suites/historic run_tests "the past" "$k" '^TestHistoric$' : -- -tell
+	pkg=suites/historic caught_on=$k caught_in=suites/historic run_tests "the past, SELinux" "$k" '^TestHistoric$/^36$' : \
+		--append security=selinux -- -tell
+	[ "${ONLY-}" != past ] || continue
 	in_guest "AppArmor, cgroups of version 2" "$k" "$every" "$weigh" --module null_blk --module bfq
 	# With two processors a translated guest may panic (docs/kernels.md), so only what needs them.
 	in_guest "two processors" "$k" '^TestSabotageResources$/cpus|partition' : --cpus 2

@@ -8,7 +8,7 @@ import (
 
 	"github.com/holdshort/holdshort/harness/engine"
 	"github.com/holdshort/holdshort/harness/oracle"
-	"github.com/holdshort/holdshort/suites/historic/internal/sys"
+	"github.com/holdshort/holdshort/suites/internal/sys"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )

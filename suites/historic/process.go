@@ -73,14 +73,14 @@ func processRows() []Row {
 		},
 		{
 			Number: 69, ID: "CVE-2023-28100", Where: "flatpak before 1.15.4", Title: "started on a virtual console, the program can paste into it with TIOCLINUX",
-			How: "no setsid(2), in a child of a process whose terminal is /dev/tty63", Needs: "a virtual console",
+			How: "no setsid(2), in a child of a process whose terminal is one", Needs: "a virtual console",
 			Finds: Finds{
 				"process.session": oracle.Ignored, "process.process_group": oracle.Ignored, "process.session_leader": oracle.Weaker,
 				"sched.autogroup": oracle.Inherited, "process.tty": oracle.Inherited,
 			},
 			Ask: func(s *Scene) {
 				s.Request.Ext.Session = true
-				tty, err := os.OpenFile("/dev/tty63", os.O_RDWR|unix.O_NOCTTY, 0)
+				tty, err := os.OpenFile("/dev/tty"+strconv.Itoa(20+os.Getpid()%44), os.O_RDWR|unix.O_NOCTTY, 0)
 				if err != nil {
 					s.Skip("needs a virtual console: ", err)
 				}
@@ -179,10 +179,17 @@ func attacked(e *Engine) error {
 	if !e.Wrong {
 		return nil
 	}
-	// Who traces a process is told of its end first.
+	// Who traces a process is told of its end first, and before of each signal.
 	for {
-		if _, err := unix.Wait4(pid, nil, unix.WALL, nil); !errors.Is(err, unix.EINTR) {
+		var ws unix.WaitStatus
+		switch _, err := unix.Wait4(pid, &ws, unix.WALL, nil); {
+		case errors.Is(err, unix.EINTR):
+		case err != nil || !ws.Stopped():
 			return os.NewSyscallError("wait4", err)
+		default:
+			if err := unix.PtraceCont(pid, int(ws.StopSignal())); err != nil {
+				return os.NewSyscallError("ptrace PTRACE_CONT", err)
+			}
 		}
 	}
 }

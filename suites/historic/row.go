@@ -24,6 +24,8 @@ type Row struct {
 	// Needs is what not every machine has; the row's Ask skips it there.
 	Needs string
 	Finds Finds
+	// May be found besides where the caller has CAP_SYS_RESOURCE.
+	May Finds
 
 	// Ask prepares the request and the machine. It is told what is wrong by
 	// [Scene].Wrong, where the fault is the image's or the attacker's.

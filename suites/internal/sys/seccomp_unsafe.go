@@ -1,4 +1,4 @@
-// Package sys has the system calls of the engines of old that
+// Package sys has the system calls of the engines in the suites that
 // golang.org/x/sys/unix lacks. Invariants: every pointer given to the kernel is
 // to memory that the same function keeps alive until the call has returned.
 package sys
