@@ -199,7 +199,7 @@ func neighbour(h *netlink.Handle, n *Neighbour) error {
 	if err != nil {
 		return err
 	}
-	return h.NeighAdd(&netlink.Neigh{LinkIndex: dev.Attrs().Index, State: netlink.NUD_PERMANENT, IP: n.Address.AsSlice(), HardwareAddr: mac})
+	return h.NeighSet(&netlink.Neigh{LinkIndex: dev.Attrs().Index, State: netlink.NUD_PERMANENT, IP: n.Address.AsSlice(), HardwareAddr: mac})
 }
 
 func (r *RoutingRule) netlink() *netlink.Rule {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/holdshort/holdshort/internal/netdump"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -85,7 +86,7 @@ func moveLink(host, inside *netlink.Handle, nsFD int, l *Link) error {
 // keptAddresses are those that the runtime-spec wants to go with the device:
 // permanent and of global scope.
 func keptAddresses(h *netlink.Handle, dev netlink.Link) ([]netlink.Addr, error) {
-	all, err := h.AddrList(dev, netlink.FAMILY_ALL)
+	all, err := netdump.Whole(func() ([]netlink.Addr, error) { return h.AddrList(dev, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, fmt.Errorf("addresses: %w", err)
 	}
@@ -99,7 +100,7 @@ func keptAddresses(h *netlink.Handle, dev netlink.Link) ([]netlink.Addr, error) 
 }
 
 func names(h *netlink.Handle) ([]string, error) {
-	all, err := h.LinkList()
+	all, err := netdump.Whole(h.LinkList)
 	if err != nil {
 		return nil, err
 	}

@@ -149,6 +149,8 @@ func tuningHint(object string, errno unix.Errno) string {
 	switch {
 	case object == "uclamp" && errno == unix.EOPNOTSUPP:
 		return "the kernel is built without CONFIG_UCLAMP_TASK"
+	case object == "uclamp" && errno == unix.EINVAL:
+		return "the minimum would be above the maximum: ask for both; that of a realtime task is /proc/sys/kernel/sched_util_clamp_min_rt_default, as a rule 1024"
 	case object == "autogroup" && errno == unix.ENOENT:
 		return "the kernel is built without CONFIG_SCHED_AUTOGROUP"
 	case object == "autogroup" && errno == unix.EINVAL:

@@ -53,8 +53,13 @@ var tuning = []dimension{
 	},
 	{
 		name: "uclamp", can: tuned(func(t *Tuning) bool { return t.Uclamp }),
-		draw: func(d *drawer) { d.r.Ext.Uclamp.Max = new(d.in(0, 1024)) },
-		has:  func(r *request.Request) bool { return !r.Ext.Uclamp.IsZero() },
+		draw: func(d *drawer) {
+			d.r.Ext.Uclamp.Max = new(d.in(0, 1024))
+			if d.on["scheduler, realtime"] { // else its minimum is sched_util_clamp_min_rt_default, as a rule 1024
+				d.r.Ext.Uclamp.Min = new(0)
+			}
+		},
+		has: func(r *request.Request) bool { return !r.Ext.Uclamp.IsZero() },
 	},
 	{
 		name: "autogroup", needs: []string{"session"}, can: tuned(func(t *Tuning) bool { return t.Autogroup }),

@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdshort/holdshort/checkpoint"
 	"github.com/holdshort/holdshort/harness/request"
+	"github.com/holdshort/holdshort/internal/netdump"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
@@ -84,9 +85,9 @@ func seeHostEnd(l netlink.Link, want *checkpoint.Link) string {
 func seeNeighbour(nl *netlink.Handle, want *checkpoint.Neighbour) (any, bool, string, error) {
 	dev, err := nl.LinkByName(want.Link)
 	if err != nil {
-		return nil, false, "there is no such device: " + err.Error(), nil
+		return missingLink(nil, "there is no such device: ", err)
 	}
-	all, err := nl.NeighList(dev.Attrs().Index, netlink.FAMILY_ALL)
+	all, err := netdump.Whole(func() ([]netlink.Neigh, error) { return nl.NeighList(dev.Attrs().Index, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, false, "", err
 	}
@@ -101,7 +102,7 @@ func seeNeighbour(nl *netlink.Handle, want *checkpoint.Neighbour) (any, bool, st
 }
 
 func seeRule(nl *netlink.Handle, want *checkpoint.RoutingRule) (any, bool, string, error) {
-	all, err := nl.RuleList(netlink.FAMILY_ALL)
+	all, err := netdump.Whole(func() ([]netlink.Rule, error) { return nl.RuleList(netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, false, "", err
 	}
@@ -135,7 +136,7 @@ func (h *held) devicesBefore(req *request.Request) {
 		if err != nil {
 			continue // the launch will say so
 		}
-		addrs, err := netlink.AddrList(l, netlink.FAMILY_ALL)
+		addrs, err := netdump.Whole(func() ([]netlink.Addr, error) { return netlink.AddrList(l, netlink.FAMILY_ALL) })
 		if err != nil {
 			continue
 		}
@@ -180,7 +181,7 @@ func (h *held) moved(name string) (any, bool, string, error) {
 	if l == nil {
 		return nil, false, "there is no such device with the hardware address " + before.mac, nil
 	}
-	addrs, err := nl.AddrList(l, netlink.FAMILY_ALL)
+	addrs, err := netdump.Whole(func() ([]netlink.Addr, error) { return nl.AddrList(l, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, false, "", err
 	}
@@ -205,7 +206,7 @@ func (h *held) moved(name string) (any, bool, string, error) {
 
 // findMoved finds a device by name; one with %d stands for any number.
 func findMoved(nl *netlink.Handle, name, mac string) (netlink.Link, error) {
-	all, err := nl.LinkList()
+	all, err := netdump.Whole(nl.LinkList)
 	if err != nil {
 		return nil, err
 	}

@@ -1,12 +1,14 @@
 package harness
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/holdshort/holdshort/checkpoint"
+	"github.com/holdshort/holdshort/internal/netdump"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -58,9 +60,9 @@ func (h *held) network(part string, index int) (any, bool, string, error) {
 func seeLink(nl *netlink.Handle, want *checkpoint.Link) (any, bool, string, error) {
 	l, err := nl.LinkByName(want.Name)
 	if err != nil {
-		return nil, false, "there is no such device: " + err.Error(), nil
+		return missingLink(nil, "there is no such device: ", err)
 	}
-	addrs, err := nl.AddrList(l, netlink.FAMILY_ALL)
+	addrs, err := netdump.Whole(func() ([]netlink.Addr, error) { return nl.AddrList(l, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, false, "", err
 	}
@@ -98,6 +100,16 @@ func seeLink(nl *netlink.Handle, want *checkpoint.Link) (any, bool, string, erro
 	return got, true, "", nil
 }
 
+// missingLink tells a device that is not there, a finding, from one that could
+// not be looked for, which proves nothing.
+func missingLink(got any, what string, err error) (any, bool, string, error) {
+	var none netlink.LinkNotFoundError
+	if !errors.As(err, &none) && !errors.Is(err, unix.ENODEV) {
+		return nil, false, "", err
+	}
+	return got, false, what + err.Error(), nil
+}
+
 // seePeer looks at the host's end of a pair.
 func seePeer(got map[string]any, want *checkpoint.Link) (any, bool, string, error) {
 	if want.Host == "" {
@@ -105,12 +117,12 @@ func seePeer(got map[string]any, want *checkpoint.Link) (any, bool, string, erro
 	}
 	l, err := netlink.LinkByName(want.Host)
 	if err != nil {
-		return got, false, "there is no " + want.Host + " on the host: " + err.Error(), nil
+		return missingLink(got, "there is no "+want.Host+" on the host: ", err)
 	}
 	if why := seeHostEnd(l, want); why != "" {
 		return got, false, why, nil
 	}
-	addrs, err := netlink.AddrList(l, netlink.FAMILY_ALL)
+	addrs, err := netdump.Whole(func() ([]netlink.Addr, error) { return netlink.AddrList(l, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, false, "", err
 	}
@@ -127,7 +139,9 @@ func seeRoute(nl *netlink.Handle, want *checkpoint.Route) (any, bool, string, er
 	if table == 0 {
 		table = unix.RT_TABLE_MAIN
 	}
-	routes, err := nl.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: table}, netlink.RT_FILTER_TABLE)
+	routes, err := netdump.Whole(func() ([]netlink.Route, error) {
+		return nl.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: table}, netlink.RT_FILTER_TABLE)
+	})
 	if err != nil {
 		return nil, false, "", err
 	}
@@ -135,7 +149,7 @@ func seeRoute(nl *netlink.Handle, want *checkpoint.Route) (any, bool, string, er
 	if want.Link != "" {
 		l, err := nl.LinkByName(want.Link)
 		if err != nil {
-			return nil, false, "there is no such device: " + err.Error(), nil
+			return missingLink(nil, "there is no such device: ", err)
 		}
 		link = l.Attrs().Index
 	}

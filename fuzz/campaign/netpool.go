@@ -10,6 +10,7 @@ import (
 
 	"github.com/holdshort/holdshort/fuzz"
 	"github.com/holdshort/holdshort/harness/request"
+	"github.com/holdshort/holdshort/internal/netdump"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -127,7 +128,7 @@ func newPooledNet() (*pooledNet, error) {
 var netParts = []string{"devices", "addresses", "routes", "rules"}
 
 func (n *pooledNet) state() ([]string, error) {
-	links, err := n.nl.LinkList()
+	links, err := netdump.Whole(n.nl.LinkList)
 	if err != nil {
 		return nil, err
 	}
@@ -136,15 +137,17 @@ func (n *pooledNet) state() ([]string, error) {
 		a := l.Attrs()
 		devices = append(devices, fmt.Sprint(a.Name, a.Flags, a.MTU, a.TxQLen))
 	}
-	addresses, err := n.nl.AddrList(nil, netlink.FAMILY_ALL)
+	addresses, err := netdump.Whole(func() ([]netlink.Addr, error) { return n.nl.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, err
 	}
-	routes, err := n.nl.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{}, netlink.RT_FILTER_TABLE)
+	routes, err := netdump.Whole(func() ([]netlink.Route, error) {
+		return n.nl.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{}, netlink.RT_FILTER_TABLE)
+	})
 	if err != nil {
 		return nil, err
 	}
-	rules, err := n.nl.RuleList(netlink.FAMILY_ALL)
+	rules, err := netdump.Whole(func() ([]netlink.Rule, error) { return n.nl.RuleList(netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/holdshort/holdshort/internal/netdump"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
@@ -48,7 +49,7 @@ func Get(nsFD int, name string) (*Device, error) {
 	}
 	defer closing()
 	r.AddData(nl.NewRtAttr(devName, nl.ZeroTerminated(name)))
-	msgs, err := r.Execute(unix.NETLINK_GENERIC, 0)
+	msgs, err := netdump.Whole(func() ([][]byte, error) { return r.Execute(unix.NETLINK_GENERIC, 0) })
 	if err != nil {
 		return nil, err
 	}
