@@ -64,7 +64,7 @@ var pageTemplate = sync.OnceValue(func() *template.Template {
 				Title, What string
 			}{g, title, what}
 		},
-		"specLists": specLists,
+		"specLists": specLists, "notGood": notGood,
 		"compared": func(m *matrix.Report) any {
 			said, list := kernelDifferences(m)
 			return struct {

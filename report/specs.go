@@ -159,3 +159,38 @@ func kernelDifferences(m *matrix.Report) (said string, list []kernelDifference) 
 	})
 	return said, list
 }
+
+// notGood says in words why a matrix is not good; nothing if it is.
+func notGood(m *matrix.Report) []string {
+	if m.Good {
+		return nil
+	}
+	var out []string
+	for _, row := range m.Rows {
+		for _, f := range row.Faults {
+			first, _, _ := strings.Cut(f, "\n")
+			out = append(out, row.Kernel+": "+first)
+		}
+		for _, d := range row.Deficits {
+			out = append(out, row.Kernel+": "+d)
+		}
+		if n := row.Count(matrix.Fail) + row.Count(matrix.Lost); n > 0 {
+			out = append(out, fmt.Sprintf("%s: %s failed or lost", row.Kernel, count(n, "test")))
+		}
+		for _, p := range row.Programs {
+			if p.Outcome != matrix.Pass {
+				out = append(out, fmt.Sprintf("%s: %s: %s: %s", row.Kernel, p.Outcome, p.Name, p.Last))
+			}
+		}
+	}
+	if n := len(m.Never); n > 0 {
+		out = append(out, count(n, "test")+" ran on no kernel")
+	}
+	if len(m.Unexplained) > 0 {
+		out = append(out, "skipped without a reason: "+strings.Join(m.Unexplained, ", "))
+	}
+	if n := len(m.Kernels); n > 0 {
+		out = append(out, count(n, "difference")+" between kernels that no known fact explains")
+	}
+	return out
+}

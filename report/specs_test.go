@@ -54,10 +54,14 @@ func TestSpecsByKernel(t *testing.T) {
 	if err := set.Document().HTML(&page); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"<th scope=\"row\">TestA</th><td class=\"clean\">pass</td><td class=\"findings\">fail", ">skip 1</td>", "<li>needs x</li>", "not explained", "as it must", `<td class="soft">not run</td>`} {
+	for _, want := range []string{"<th scope=\"row\">TestA</th><td class=\"clean\">pass</td><td class=\"findings\">fail", ">skip 1</td>", "<li>needs x</li>", "not explained", "as it must", `<td class="soft">not run</td>`, "<li>6.1: 1 test failed or lost</li>", "the matrix</a> is not good"} {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("the page lacks %s", want)
 		}
+	}
+	m.Good = true
+	if why := notGood(m); why != nil {
+		t.Error(why)
 	}
 	m.Comparison = json.RawMessage(`"x"`)
 	if said, _ := kernelDifferences(m); !strings.Contains(said, "cannot be read") {
