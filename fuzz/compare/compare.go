@@ -9,6 +9,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/holdshort/holdshort/fuzz"
 )
 
 // Recording is what one kernel said.
@@ -129,10 +131,8 @@ func (c *Comparison) one(index uint64, list []*Recording, found map[string]*Diff
 			continue
 		}
 		c.Unstable += len(x.Unstable)
-		for _, k := range x.Unstable {
-			if k == "verdict" || k == "refused" || k == "error" { // what it came to is more than a thing to leave out
-				c.Faults = append(c.Faults, fmt.Sprintf("%s: case %d: another %s each time", r.Name, index, k))
-			}
+		if len(x.Came) > 0 { // that is more than a thing to leave out
+			c.Faults = append(c.Faults, fmt.Sprintf("%s: case %d came to another thing each time: %s (%s)", r.Name, index, strings.Join(x.Came, "; "), fuzz.Words(x.Values)))
 		}
 		if x.Request != "" {
 			groups[x.Request] = append(groups[x.Request], r)

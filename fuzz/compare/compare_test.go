@@ -90,8 +90,8 @@ func TestUnstable(t *testing.T) {
 	if x := Compare([]*Recording{a, b}); len(x.Differences) != 0 || x.Unstable != 1 {
 		t.Errorf("%+v", x)
 	}
-	a = recording(t, "a", nil, Case{Request: "r", Seen: map[string]string{"x": "1"}, Unstable: []string{"verdict"}})
-	if x := Compare([]*Recording{a, b}); len(x.Faults) != 1 || !strings.Contains(x.Faults[0], "another verdict each time") {
+	a = recording(t, "a", nil, Case{Request: "r", Seen: map[string]string{"x": "1"}, Came: []string{"constrained", "mounts: EPERM"}})
+	if x := Compare([]*Recording{a, b}); len(x.Faults) != 1 || !strings.Contains(x.Faults[0], "another thing each time: constrained; mounts: EPERM") {
 		t.Errorf("%+v", x)
 	}
 }

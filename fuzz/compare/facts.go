@@ -35,6 +35,8 @@ func (f *Fact) about(d *Difference) bool {
 	return false
 }
 
+const driver = "a kind of network device is there if the kernel is built with it, or finds its module"
+
 // Facts are all that are known.
 var Facts = []Fact{
 	{
@@ -88,9 +90,9 @@ var Facts = []Fact{
 		Source: "sched_setattr(2), SCHED_FLAG_UTIL_CLAMP; CONFIG_UCLAMP_TASK",
 	},
 	{
-		What: "possible: memory merge", Feature: "PR_GET_MEMORY_MERGE",
-		Text:   "pages of a whole task may be shared with others since 6.4, if the kernel is built for it",
-		Source: "prctl(2), PR_SET_MEMORY_MERGE; CONFIG_KSM",
+		What: "possible: memory merge", Feature: "can: memory merge",
+		Text:   "pages of a whole task may be shared with others since 6.4, if the kernel is built for it; later ones show it in /proc/PID/ksm_stat, without which nothing can be said of it",
+		Source: "prctl(2), PR_SET_MEMORY_MERGE; CONFIG_KSM; Documentation/filesystems/proc.rst, ksm_merge_any",
 	},
 	{
 		What: "process.io_uring_restricted", Feature: "type: task_struct.io_uring_restrict",
@@ -101,6 +103,41 @@ var Facts = []Fact{
 		What: "refused", Value: "execve: no such file or directory", Feature: "program by descriptor in a bare root",
 		Text:   "TOMOYO, if it is active, looks up the name /dev/fd/N of a program that is executed by descriptor, and fails where the root has no /dev and no /proc; newer kernels, and newer releases of older ones, then take the path that it was opened by",
 		Source: "security/tomoyo/domain.c, tomoyo_find_next_domain; commit ada1986d0797 (tomoyo: fallback to realpath if symlink's pathname does not exist)",
+	},
+	{
+		What: "mounts[[]*", Value: `"type":"cgroup`, Feature: "cgroup layout", fits: optionsAlike,
+		Text:   "a mount of cgroups shows the hierarchies that the machine has: one of version 2, or one for each controller of version 1",
+		Source: "runtime-spec, config-linux.md, Default Filesystems; cgroups(7)",
+	},
+	{
+		What: "possible: cgroup v1 *", Feature: "cgroup layout",
+		Text:   "a controller is in one hierarchy at a time: where version 2 has it, version 1 has not",
+		Source: "cgroups(7), CGROUPS VERSION 2",
+	},
+	{
+		What: "possible: caller: affinity", Feature: "processors",
+		Text:   "a caller with fewer processors than the machine needs a machine with two",
+		Source: "sched_setaffinity(2)",
+	},
+	{
+		What: "possible: dummy device", Feature: "can: dummy device",
+		Text:   driver,
+		Source: "drivers/net/Kconfig, CONFIG_DUMMY",
+	},
+	{
+		What: "possible: ipvlan", Feature: "can: ipvlan",
+		Text:   driver,
+		Source: "drivers/net/Kconfig, CONFIG_IPVLAN",
+	},
+	{
+		What: "possible: vlan", Feature: "can: vlan",
+		Text:   driver,
+		Source: "net/8021q/Kconfig, CONFIG_VLAN_8021Q",
+	},
+	{
+		What: "possible: wireguard", Feature: "can: wireguard",
+		Text:   driver,
+		Source: "drivers/net/Kconfig, CONFIG_WIREGUARD",
 	},
 	{
 		What: "capabilities.*", Feature: "capabilities of the caller", fits: heldByBoth,

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -84,4 +85,15 @@ func heldByBoth(a, b said) bool {
 	va, verr := strconv.ParseUint(strings.TrimPrefix(a.value, "equal "), 10, 64)
 	vb, wrong := strconv.ParseUint(strings.TrimPrefix(b.value, "equal "), 10, 64)
 	return errors.Join(err, yerr, verr, wrong) == nil && va&x&y == vb&x&y
+}
+
+var mountOptions = regexp.MustCompile(`"options":"[^"]*"`)
+
+// optionsAlike tells whether all mounts of both values have the same options.
+func optionsAlike(a, b said) bool {
+	one := func(s said) []string {
+		return slices.Compact(slices.Sorted(slices.Values(mountOptions.FindAllString(s.value, -1))))
+	}
+	x, y := one(a), one(b)
+	return strings.HasPrefix(a.value, "equal ") && strings.HasPrefix(b.value, "equal ") && len(x) > 0 && slices.Equal(x, y)
 }

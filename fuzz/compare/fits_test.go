@@ -26,6 +26,8 @@ func TestFits(t *testing.T) {
 		"dropped though it has":  {heldByBoth, said{"equal 15", "f"}, said{"equal 3", "7"}, false},
 		"outcome is another":     {heldByBoth, said{"equal 15", "f"}, said{"weaker 7", "7"}, false},
 		"callers are not known":  {heldByBoth, said{"equal 15", "unknown"}, said{"equal 7", "7"}, false},
+		"hierarchies":            {optionsAlike, said{`equal {"/c":{"options":"ro,noexec","type":"cgroup2"}}`, "version 2"}, said{`equal {"/c":{"options":"ro,noexec","type":"tmpfs"},"/c/pids":{"options":"ro,noexec","type":"cgroup"}}`, "version 1"}, true},
+		"writable hierarchy":     {optionsAlike, said{`equal {"/c":{"options":"ro,noexec","type":"cgroup2"}}`, "version 2"}, said{`equal {"/c":{"options":"ro,noexec","type":"tmpfs"},"/c/pids":{"options":"rw,noexec","type":"cgroup"}}`, "version 1"}, false},
 		"kept by one, not other": {heldByBoth, said{"equal as in the caller", "f"}, said{"equal 7", "7"}, false},
 	} {
 		for range 2 {

@@ -19,6 +19,8 @@ func Probe(ctx context.Context, m *fuzz.Machine) map[string]string {
 		"landlock ABI":                 strconv.Itoa(m.LandlockABI),
 		"capabilities":                 strconv.Itoa(bits(m.AllCaps)),
 		"capabilities of the caller":   effective(),
+		"cgroup layout":                cgroupLayout(),
+		"processors":                   strconv.Itoa(len(m.CPUs)),
 		"mount_setattr":                yes(m.SetAttr),
 		"seccomp wait killable":        yes(m.WaitKillable),
 		"statmount":                    yes(unix.ENOSYS != sys(457)),

@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -50,6 +51,8 @@ type Case struct {
 	// Unstable are the keys of Seen that differed between two launches, and
 	// were left out.
 	Unstable []string `json:"unstable,omitempty"`
+	// Came is what the launches came to, if that was not the same.
+	Came []string `json:"came,omitempty"`
 }
 
 // End says that a recording is complete.
@@ -83,7 +86,7 @@ func One(ctx context.Context, seed, index uint64, m *fuzz.Machine, launch Launch
 	p := fuzz.PortableCase(seed, index, m)
 	c := &Case{Index: index, Values: p.Values, Lacks: p.Lacks, Request: p.ID}
 	if p.Request != nil {
-		c.launch(ctx, names(m), p.Request, launch)
+		c.launch(ctx, newMachine(m), p.Request, launch)
 	}
 	return c
 }
@@ -97,10 +100,13 @@ func names(m *fuzz.Machine) *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-func (c *Case) launch(ctx context.Context, same *strings.Replacer, r *request.Request, launch Launcher) {
+func (c *Case) launch(ctx context.Context, m *machine, r *request.Request, launch Launcher) {
 	var runs [2]map[string]string
 	for i := range runs {
-		runs[i] = see(same)(launch(ctx, r))
+		if i > 0 {
+			r = anew(r)
+		}
+		runs[i] = m.see(launch(ctx, r))
 	}
 	c.Seen = map[string]string{}
 	for _, one := range runs {
@@ -113,28 +119,45 @@ func (c *Case) launch(ctx context.Context, same *strings.Replacer, r *request.Re
 		}
 	}
 	slices.Sort(c.Unstable)
+	if came := func(r map[string]string) string { return cmp.Or(r["error"], r["refused"], r["verdict"]) }; came(runs[0]) != came(runs[1]) {
+		c.Came = []string{came(runs[0]), came(runs[1])}
+	}
 }
 
-// see returns a function that writes down what of a launch can be compared.
-func see(same *strings.Replacer) func(*harness.Case, error) map[string]string {
-	return func(c *harness.Case, err error) map[string]string {
-		if err != nil {
-			return map[string]string{"error": same.Replace(err.Error())}
-		}
-		seen := map[string]string{"verdict": string(c.Verdict)}
-		if refused, ok := errors.AsType[*checkpoint.Error](c.Launch.Err); ok {
-			seen["refused"] = same.Replace(string(refused.Stage) + ": " + refused.Err.Error())
-			return seen
-		}
-		if c.Verdict == harness.Unknown {
-			seen["verdict"] += ": " + string(c.Cause) // reasons may name moments
-		}
-		for i := range c.Checks {
-			ch := &c.Checks[i]
-			seen[ch.Name()] = string(ch.Outcome) + value(ch, same)
-		}
+// again marks the names of what outlives the first launch for a while.
+const again = "-again"
+
+// anew is the same request for another launch: a keyring of the same name would
+// be joined, as long as the kernel has not collected it, and perhaps not be
+// allowed to.
+func anew(r *request.Request) *request.Request {
+	if r.Ext.Keyring == nil || r.Ext.Keyring.Name == "" {
+		return r
+	}
+	other, k := *r, *r.Ext.Keyring
+	k.Name += again
+	other.Ext.Keyring = &k
+	return &other
+}
+
+// see writes down what of a launch can be compared.
+func (m *machine) see(c *harness.Case, err error) map[string]string {
+	if err != nil {
+		return map[string]string{"error": m.same(err.Error())}
+	}
+	seen := map[string]string{"verdict": string(c.Verdict)}
+	if refused, ok := errors.AsType[*checkpoint.Error](c.Launch.Err); ok {
+		seen["refused"] = m.same(string(refused.Stage) + ": " + refused.Err.Error())
 		return seen
 	}
+	if c.Verdict == harness.Unknown {
+		seen["verdict"] += ": " + string(c.Cause) // reasons may name moments
+	}
+	for i := range c.Checks {
+		ch := &c.Checks[i]
+		seen[ch.Name()] = strings.ReplaceAll(string(ch.Outcome)+value(ch, m), again, "")
+	}
+	return seen
 }
 
 // identifiers are fields that hold numbers which say nothing on another machine:
@@ -149,7 +172,7 @@ var identifiers = []string{
 // flags are fields among them that are no identifiers after all.
 var flags = []string{"process.session_leader", "process.child_subreaper", "process.threads", "process.syscall_user_dispatch", "fs.root_read_only", "fs.root_propagation", "fs.root_is_mount_root", "sched.autogroup_nice"}
 
-func value(c *harness.Check, same *strings.Replacer) string {
+func value(c *harness.Check, m *machine) string {
 	name := c.Name()
 	if !slices.Contains(flags, name) && slices.ContainsFunc(identifiers, func(p string) bool { return strings.HasPrefix(name, p) }) {
 		return ""
@@ -167,7 +190,7 @@ func value(c *harness.Check, same *strings.Replacer) string {
 	if err != nil {
 		return " " + err.Error()
 	}
-	text := same.Replace(string(b))
+	text := m.same(string(m.value(name, b)))
 	if strings.HasPrefix(name, "holdshort.network.links") { // the kernel's work queue says it, some time later
 		text = strings.ReplaceAll(text, "|running", "")
 	}

@@ -10,6 +10,9 @@ import (
 	"github.com/holdshort/holdshort/fuzz"
 )
 
+// mostExplained is how many differences are shown of each fact; JSON has all.
+const mostExplained = 3
+
 // Text writes a comparison for people: findings first, then what is explained.
 func (c *Comparison) Text(w io.Writer) error {
 	var b strings.Builder
@@ -37,11 +40,20 @@ func (c *Comparison) Text(w io.Writer) error {
 		}
 		for _, f := range facts {
 			fmt.Fprintf(&b, "  %s\n      (%s; told by %s)\n", f.Text, f.Source, f.Feature)
+			more := 0
 			for i := range c.Differences {
-				if d := &c.Differences[i]; d.Fact == f {
+				switch d := &c.Differences[i]; {
+				case d.Fact != f:
+				case more < mostExplained:
 					fmt.Fprintf(&b, "  ")
 					show(d)
+					more++
+				default:
+					more++
 				}
+			}
+			if more > mostExplained {
+				fmt.Fprintf(&b, "    and %d more\n", more-mostExplained)
 			}
 		}
 	}
