@@ -29,6 +29,7 @@ type matrixCmd struct {
 	Test    string        `help:"Run only tests that match, as go test -run." placeholder:"REGEXP"`
 	Here    []string      `help:"Packages whose tests say nothing of a kernel, as go list takes them: only the host's row runs them. Repeatable." placeholder:"PATTERN"`
 	Short   bool          `help:"In guests, tests run with go test's -short. The host's row has all of them: what is skipped there for this reason ran on it, or the matrix is not good."`
+	Known   string        `name:"elsewhere" help:"A list of tests that no kernel here can run, each with where it runs or why nowhere: package, test (* matches), words. They do not make the matrix bad; one that did run does." type:"existingfile" placeholder:"FILE"`
 	NoTests bool          `help:"No suites: only what else is said."`
 	Jobs    int           `short:"j" help:"Guests at a time (default: processors of this machine by those of a guest)." placeholder:"N"`
 	CPUs    int           `name:"cpus" help:"Processors of each guest." default:"1" placeholder:"N"`
@@ -131,6 +132,17 @@ func (c *matrixCmd) matrix(ctx context.Context, s *streams, dir string) (*matrix
 			return nil, err
 		}
 		m.Kernels = append(m.Kernels, k)
+	}
+	if c.Known != "" {
+		f, err := os.Open(c.Known)
+		if err != nil {
+			return nil, usage(err)
+		}
+		m.Elsewhere, err = matrix.ReadElsewhere(f)
+		f.Close()
+		if err != nil {
+			return nil, usage(fmt.Errorf("%s: %w", c.Known, err))
+		}
 	}
 	log("compiling")
 	if len(c.What) == 0 && !c.NoTests {

@@ -25,7 +25,9 @@ type Matrix struct {
 	Limit   time.Duration // of one job
 	Short   bool          // guests run tests with -test.short; the host's row does not
 	AtOnce  int           // guests; default 1
-	Log     func(string)  // told what has ended; may be called from several goroutines
+	// Elsewhere lists tests that no kernel here can run, which is no fault then.
+	Elsewhere []Elsewhere
+	Log       func(string) // told what has ended; may be called from several goroutines
 	// Compare looks at all rows together, once they are complete. What it
 	// returns makes the matrix not good; it may change the report.
 	Compare func(*Report) []string
@@ -41,9 +43,10 @@ type Report struct {
 	Rows    []*Row  `json:"rows"`
 	Seconds float64 `json:"seconds"`
 
-	Never       []Unrun      `json:"never"`       // tests that ran on no kernel
-	Unexplained []string     `json:"unexplained"` // skipped without a reason
-	Differences []Difference `json:"differences"` // the same test, another outcome
+	Never       []Unrun      `json:"never"`               // tests that ran on no kernel
+	Elsewhere   []Unrun      `json:"elsewhere,omitempty"` // those of which it is known
+	Unexplained []string     `json:"unexplained"`         // skipped without a reason
+	Differences []Difference `json:"differences"`         // the same test, another outcome
 	// Specs is tests by kernels: every test that is known of, in order.
 	Specs []Spec `json:"specs"`
 	// Here are the jobs that only the host's row ran, as they depend on no
@@ -70,6 +73,7 @@ type Spec struct {
 type Unrun struct {
 	Test    string   `json:"test"`
 	Reasons []string `json:"reasons"`
+	Where   string   `json:"where,omitempty"` // it does run, if that is known
 }
 
 // Difference is a test or a program that passed on one kernel and failed on another. One
@@ -111,7 +115,7 @@ func (m *Matrix) Run(ctx context.Context) *Report {
 			rep.Here = append(rep.Here, j.Name)
 		}
 	}
-	rep.compare()
+	m.weigh(rep)
 	if m.Compare != nil {
 		rep.Kernels = m.Compare(rep)
 		rep.Good = rep.Good && len(rep.Kernels) == 0
@@ -120,7 +124,15 @@ func (m *Matrix) Run(ctx context.Context) *Report {
 	return rep
 }
 
-// compare fills in what only all rows together say.
+// weigh fills in what only all rows together say.
+func (m *Matrix) weigh(r *Report) {
+	r.compare()
+	m.elsewhere(r)
+	r.Good = r.Good && len(r.Never) == 0
+}
+
+// compare does so for what each test came to; of those that ran nowhere nothing
+// is known yet.
 func (r *Report) compare() {
 	type seen struct {
 		passed, failed []string
@@ -176,12 +188,12 @@ func (r *Report) compare() {
 		case len(s.passed) > 0 && len(s.failed) > 0:
 			r.Differences = append(r.Differences, Difference{id, s.passed, s.failed})
 		case len(s.passed) == 0 && len(s.failed) == 0:
-			r.Never = append(r.Never, Unrun{id, slices.Sorted(maps.Keys(s.reasons))})
+			r.Never = append(r.Never, Unrun{Test: id, Reasons: slices.Sorted(maps.Keys(s.reasons))})
 		}
 	}
 	r.specs()
 	r.Unexplained = slices.Sorted(maps.Keys(unexplained))
-	r.Good = r.Good && len(r.Never) == 0 && len(r.Unexplained) == 0
+	r.Good = r.Good && len(r.Unexplained) == 0
 }
 
 // specs makes the table of tests by kernels.

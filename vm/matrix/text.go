@@ -30,6 +30,11 @@ func (r *Report) Text(w io.Writer) error {
 	list("Differences between kernels:", differ)
 	list("In what kernels differ, and no known fact explains it:", r.Kernels)
 	list("Ran on no kernel:", never)
+	var elsewhere []string
+	for _, n := range r.Elsewhere {
+		elsewhere = append(elsewhere, n.Test+": "+n.Where)
+	}
+	list("Ran on no kernel here, as is known:", elsewhere)
 	list("Skipped without a reason:", r.Unexplained)
 	if len(r.Here) > 0 {
 		var short []string
