@@ -273,7 +273,7 @@ func copyIn(im *image, f File) error {
 }
 
 // Environ leaves out of an environment what names directories that a guest
-// does not have, and sets PATH and HOME to those of a guest.
+// does not have, and sets PATH, HOME and TMPDIR to those of a guest.
 func Environ(env []string) []string {
 	var out []string
 	for _, kv := range env {
@@ -283,5 +283,5 @@ func Environ(env []string) []string {
 		}
 		out = append(out, kv)
 	}
-	return append(out, "PATH="+guestPath, "HOME=/root")
+	return append(out, "PATH="+guestPath, "HOME=/root", "TMPDIR="+guest.Temp)
 }

@@ -14,16 +14,15 @@ import (
 // machine is what values say of the machine rather than of its kernel.
 type machine struct {
 	names *strings.Replacer
-	dir   string   // type of the file system that the campaign's directory is on
+	dir   mount    // the one that the campaign's directory is on
 	dev   []string // options with which /dev is mounted
 }
 
 func newMachine(m *fuzz.Machine) *machine {
 	out := &machine{names: names(m)}
 	dir, _ := filepath.EvalSymlinks(m.Dir)
-	at := mountOf(line("/proc/self/mountinfo"), dir)
-	out.dir = at.fs
-	if at = mountOf(line("/proc/self/mountinfo"), "/dev/null"); at.fs == "devtmpfs" {
+	out.dir = mountOf(line("/proc/self/mountinfo"), dir)
+	if at := mountOf(line("/proc/self/mountinfo"), "/dev/null"); at.fs == "devtmpfs" {
 		out.dev = at.options
 	}
 	return out
@@ -31,8 +30,8 @@ func newMachine(m *fuzz.Machine) *machine {
 
 // mount is a line of /proc/PID/mountinfo, in part.
 type mount struct {
-	point, fs string
-	options   []string
+	point, fs, source string
+	options           []string
 }
 
 // mountOf finds the mount that a path is on.
@@ -47,8 +46,9 @@ func mountOf(mountinfo, path string) (best mount) {
 		if path != point && point != "/" && !strings.HasPrefix(path, point+"/") || len(point) < len(best.point) {
 			continue
 		}
-		fs, _, _ := strings.Cut(after, " ")
-		best = mount{point: point, fs: fs, options: strings.Split(f[5], ",")}
+		fs, rest, _ := strings.Cut(after, " ")
+		source, _, _ := strings.Cut(rest, " ")
+		best = mount{point: point, fs: fs, source: source, options: strings.Split(f[5], ",")}
 	}
 	return best
 }
@@ -89,12 +89,13 @@ func (m *machine) mounts(v any) (changed bool) {
 			changed = m.mounts(x) || changed
 		}
 		fs, _ := v["type"].(string)
+		source, told := v["source"].(string) // not of every mount
 		var drop []string
 		switch {
 		case fs == "":
 			return changed
-		case fs == m.dir:
-			drop = []string{"relatime"} // rootfs has it not, other file systems do
+		case fs == m.dir.fs && (!told || source == m.dir.source):
+			drop = slices.Concat(m.dir.options, []string{"relatime"}) // rootfs has it not, other file systems do
 			v["type"] = "DIR's"
 		case fs == "devtmpfs":
 			drop = m.dev

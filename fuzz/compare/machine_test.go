@@ -10,7 +10,7 @@ import (
 const (
 	hostMounts = `22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard
 23 22 0:5 / /dev rw,relatime - devtmpfs devtmpfs rw
-24 22 0:40 / /tmp rw,nosuid - tmpfs tmpfs rw`
+24 22 0:40 / /tmp rw,nosuid - tmpfs temp rw`
 	guestMounts = `1 1 0:2 / / rw - rootfs rootfs rw,size=1k
 23 1 0:5 / /dev rw,nosuid,relatime - devtmpfs devtmpfs rw`
 )
@@ -19,10 +19,10 @@ const (
 // machine, and what was asked for of it is still there.
 func TestMachineValues(t *testing.T) {
 	of := func(mounts, dir string) *machine {
-		return &machine{names: strings.NewReplacer(), dir: mountOf(mounts, dir).fs, dev: mountOf(mounts, "/dev/null").options}
+		return &machine{names: strings.NewReplacer(), dir: mountOf(mounts, dir), dev: mountOf(mounts, "/dev/null").options}
 	}
-	host, guest := of(hostMounts, "/var/x"), of(guestMounts, "/tmp/x")
-	if host.dir != "ext4" || guest.dir != "rootfs" || mountOf(hostMounts, "/tmp/x").fs != "tmpfs" || mountOf(hostMounts, "/tmpx").fs != "ext4" {
+	host, guest, tmp := of(hostMounts, "/var/x"), of(guestMounts, "/tmp/x"), of(hostMounts, "/tmp/x")
+	if host.dir.fs != "ext4" || guest.dir.fs != "rootfs" || mountOf(hostMounts, "/tmp/x").fs != "tmpfs" || mountOf(hostMounts, "/tmpx").fs != "ext4" {
 		t.Fatalf("%+v %+v", host, guest)
 	}
 	for name, c := range map[string]struct {
@@ -45,10 +45,14 @@ func TestMachineValues(t *testing.T) {
 		"masked":             {"linux.maskedPaths[0]", `{"options":"rw,relatime","type":"devtmpfs"}`, `{"options":"rw,nosuid,relatime","type":"devtmpfs"}`, true},
 		"below another":      {"mounts[0]", `{"/a":{"options":"ro,relatime","type":"ext4"}}`, `{"/a":{"options":"ro","type":"rootfs"}}`, true},
 		"tmpfs is asked for": {"mounts[0]", `{"options":"rw,relatime","source":"a","type":"tmpfs"}`, `{"options":"rw","source":"a","type":"tmpfs"}`, false},
+		"tmpfs of its own":   {"mounts[0]", `{"options":"rw","source":"a","type":"tmpfs"}`, `{"options":"rw","source":"temp","type":"tmpfs"}`, false},
 		"multicast":          {"holdshort.network.neighbours[0]", `["198.18.0.1 02:00:00:00:00:01"]`, `["198.18.0.1 02:00:00:00:00:01","ff02::16 33:33:00:00:00:16"]`, true},
 		"another neighbour":  {"holdshort.network.neighbours[0]", `["198.18.0.1 02:00:00:00:00:01"]`, `["198.18.0.1 02:00:00:00:00:02"]`, false},
 	} {
 		a, b := string(host.value(c.field, []byte(c.a))), string(guest.value(c.field, []byte(c.b)))
+		if of := string(tmp.value(c.field, []byte(`{"options":"ro,nosuid","source":"temp","type":"tmpfs"}`))); !strings.Contains(of, `"ro"`) || !strings.Contains(of, "DIR") {
+			t.Error(of)
+		}
 		if (a == b) != c.equal {
 			t.Errorf("%s: %s, %s", name, a, b)
 		}

@@ -24,8 +24,15 @@ var mounts = []struct {
 	{"debugfs", "/sys/kernel/debug", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, ""},
 	{"tracefs", "/sys/kernel/tracing", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, ""},
 	{"bpf", "/sys/fs/bpf", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, "mode=0700"},
+	{"tmpfs", Temp, 0, "mode=1777"}, // devices too, as in a directory of tests
 	{"cgroup2", cgroupRoot, unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, "nsdelegate"},
 }
+
+// Temp is a guest's directory for temporary files. It is a file system of its
+// own, for the one that the initial ramfs is unpacked into cannot do all that
+// others can: be mounted with other ids, for one (FS_ALLOW_IDMAP,
+// mm/shmem.c; init/do_mounts.c has a type of its own).
+const Temp = "/run/tmp"
 
 const cgroupRoot = "/sys/fs/cgroup"
 
@@ -39,7 +46,11 @@ func (m *machine) mountAll() {
 			m.warn("mount %s: %v", t.at, err)
 			continue
 		}
-		if err := unix.Mount(t.fs, t.at, t.fs, t.flags, t.data); err != nil && err != unix.EBUSY {
+		source := t.fs
+		if t.at == Temp {
+			source = "temp" // to tell it from those that are asked for
+		}
+		if err := unix.Mount(source, t.at, t.fs, t.flags, t.data); err != nil && err != unix.EBUSY {
 			m.warn("mount %s: %v", t.at, err)
 		}
 	}
