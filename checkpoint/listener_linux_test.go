@@ -386,10 +386,13 @@ func notifyHostDies(t *testing.T) {
 			n, _ := strconv.ParseUint(strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))[11], 10, 64)
 			return n
 		}
-		before := utime()
+		before, computes := utime(), os.Getenv("HOLDSHORT_REFUSE") != ""
 		endedWithin(pidfd, 300*time.Millisecond)
-		if after := utime(); (after-before >= 3) != (os.Getenv("HOLDSHORT_REFUSE") != "") {
-			t.Errorf("it computed for %d ticks of 300 ms", after-before)
+		for end := time.Now().Add(time.Minute); computes && utime()-before < 3 && time.Now().Before(end); { // as it gets the processor
+			endedWithin(pidfd, 300*time.Millisecond)
+		}
+		if after := utime(); (after-before >= 3) != computes {
+			t.Errorf("it computed for %d ticks", after-before)
 		}
 		_ = host.Kill()
 		if !endedWithin(pidfd, time.Minute) {
