@@ -138,7 +138,7 @@ func (t *target) credentials(cfg *Config, status string, env *environment) error
 				return uint32(in + uint64(id) - out), nil
 			}
 		}
-		return 0, fmt.Errorf("%s: %d is not mapped in the target's user namespace: %w", file, id, unix.EINVAL)
+		return 0, fmt.Errorf("%s: %d is %w: %w", file, id, ErrUnmapped, unix.EINVAL)
 	}
 	const effective = 1
 	for _, s := range []struct {

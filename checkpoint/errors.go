@@ -109,6 +109,9 @@ var (
 	ErrEnded = errors.New("workload has ended")
 	// ErrBirth: the constraint can only be given to Spawn.
 	ErrBirth = errors.New("can only be asked for at birth")
+	// ErrUnmapped: a user or group that a launch takes from its target has no
+	// number in the target's user namespace. It is EINVAL, too.
+	ErrUnmapped = errors.New("not mapped in the target's user namespace")
 	// ErrAgentDied: the agent ended before its workloads.
 	ErrAgentDied = errors.New("agent died")
 	// ErrNotSupported: this kernel lacks what was asked for. It is

@@ -176,7 +176,7 @@ func (md *Model) sum(forbidden [][]cover.Term) error {
 }
 
 // modelVersion changes when the same values come to other requests.
-const modelVersion = 7
+const modelVersion = 8
 
 // Hash identifies the model: parameters, values, constraints, and what of the
 // machine limits them. Cases of different models have nothing to do with each

@@ -12,8 +12,9 @@ import (
 // strength 3 and 4 that build on it if so wished, and then every case is drawn by
 // itself: see [Sequence.At].
 type Sequence struct {
-	md   *Model
-	seed uint64
+	md      *Model
+	seed    uint64
+	parents []Assignment
 
 	mu     sync.Mutex
 	rows   []Assignment
@@ -22,8 +23,9 @@ type Sequence struct {
 }
 
 // densities are the ways to draw a case. Of eight cases
-//   - four have each parameter on or off as it comes, so about half of them on,
+//   - two have each parameter on or off as it comes, so about half of them on,
 //     but none that is slow,
+//   - two are near one of the [Parents], or like the former without any,
 //   - three have few on, since what is on may hide what another does,
 //   - one has any on, slow ones too.
 //
@@ -50,18 +52,25 @@ func callerDensity(n uint64) uint8 {
 	switch n {
 	case 0:
 		return 50
-	case 4, 7:
+	case 2, 7:
 		return 90
 	}
 	return 100
 }
 
 // Sequence begins a campaign. strength is 1 for none of the arrays, or 2 to 4.
+// There are no parents.
 func (md *Model) Sequence(seed uint64, strength int) (*Sequence, error) {
+	return md.SequenceFrom(nil, seed, strength)
+}
+
+// SequenceFrom is Sequence with parents; those that the model does not have are
+// left out. Case i is a function of them, too.
+func (md *Model) SequenceFrom(parents Parents, seed uint64, strength int) (*Sequence, error) {
 	if strength < 1 || strength > 4 {
 		return nil, fmt.Errorf("fuzz: strength %d: 1 (no covering array), 2, 3 and 4 are possible", strength)
 	}
-	q := &Sequence{md: md, seed: seed}
+	q := &Sequence{md: md, seed: seed, parents: md.canonical(parents)}
 	for n := range q.off {
 		q.off[n] = make([]uint8, len(md.params))
 		for p := range md.params {
@@ -98,6 +107,9 @@ func (q *Sequence) At(index uint64) Assignment {
 	}
 	if index < uint64(len(q.rows)) {
 		return q.rows[index]
+	}
+	if n := index % densities; q.parents != nil && (n == 3 || n == 4) {
+		return q.mutated(index)
 	}
 	return q.md.space.Sparse(cover.NewStream(q.md.key(q.seed, index, 1)), q.off[index%densities])
 }

@@ -84,9 +84,6 @@ func coverage(o *campaign.Outcome) *Coverage {
 		return c
 	}
 	md, err := o.Model.Model()
-	if err == nil && md.Hash() != o.Info.Model {
-		err = fmt.Errorf("the model is not the campaign's")
-	}
 	if err == nil && values(md) > maxValues {
 		err = fmt.Errorf("the model has %d values, more than %d", values(md), maxValues)
 	}
@@ -95,7 +92,7 @@ func coverage(o *campaign.Outcome) *Coverage {
 	}
 	var seq *fuzz.Sequence
 	if err == nil {
-		seq, err = md.Sequence(o.Info.Seed, o.Info.Strength)
+		seq, err = o.Sequence(md)
 	}
 	if err != nil {
 		c.Why = err.Error()

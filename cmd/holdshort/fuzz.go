@@ -30,6 +30,7 @@ type fuzzCmd struct {
 	Freeze   bool          `help:"Hold each workload at its first instruction and read everything a second time there."`
 	Without  []string      `help:"Leave parameters out; repeatable." sep:";" placeholder:"NAME"`
 	Oracles  string        `help:"What judges beside the expectation: all, none, or names, each with a stroke and a number for one of so many cases, as \"twice/4 monotone\" (default: that of --resume, or all)." placeholder:"NAMES"`
+	Corpus   string        `help:"What some cases are derived from: a file or directory of examples, of \"holdshort corpus\" or results; none is nothing (default: that of --resume, or the built-in ones)." placeholder:"PATH"`
 	Max      int           `name:"max-findings" help:"End after so many cases with findings; 0 is never." default:"20" placeholder:"N"`
 	NoShrink bool          `help:"Do not make findings small."`
 	Out      string        `help:"Write results to a new file, as JSON lines." type:"path" placeholder:"FILE" xor:"file"`
@@ -43,7 +44,7 @@ type fuzzCmd struct {
 
 // Help is the long text of "fuzz --help".
 func (fuzzCmd) Help() string {
-	return `Random requests are launched and verified. Case I of a campaign depends on the seed, the strength and what this machine can do, and on nothing else. The first cases cover all pairs (or triples, or fours) of values, the others are drawn at random. What is found is run again, up to five times, and then made small.
+	return `Random requests are launched and verified. Case I of a campaign depends on the seed, the strength and what this machine can do, and on nothing else. The first cases cover all pairs (or triples, or fours) of values, the others are drawn at random, or near examples of states that were seen before. What is found is run again, up to five times, and then made small.
 
 Exit status: 0 clean, 1 a finding, 2 only findings that come and go, 3 unsupported here, 4 evidence was lost, or a fault of ours.
 
@@ -115,7 +116,34 @@ func (c *fuzzCmd) Run(ctx context.Context, s *streams) error {
 	if out != nil {
 		defer out.Close()
 	}
+	if err := c.parents(run); err != nil {
+		return usage(err)
+	}
 	return c.campaign(ctx, s, run, shard)
+}
+
+// parents reads what cases are derived from, unless the campaign is gone on with.
+func (c *fuzzCmd) parents(run *campaign.Campaign) error {
+	var err error
+	if run.Before == nil || len(run.Before.Outcomes()) == 0 {
+		run.Parents, err = parents(run.Model, c.Corpus)
+		run.Info.Corpus = run.Parents.ID()
+		return err
+	}
+	if run.Info.Corpus != "" {
+		run.Parents = run.Before.Of(run.Info).Corpus
+		if run.Parents.ID() != run.Info.Corpus {
+			return fmt.Errorf("%s does not have its corpus, so its cases are not known", c.Resume)
+		}
+	}
+	if c.Corpus == "" {
+		return nil
+	}
+	p, err := parents(run.Model, c.Corpus)
+	if err == nil && p.ID() != run.Info.Corpus {
+		err = fmt.Errorf("%s has another corpus than %s: a new file is needed", c.Resume, c.Corpus)
+	}
+	return err
 }
 
 // files opens what results go to, and reads what is there.

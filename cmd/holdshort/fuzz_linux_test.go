@@ -30,7 +30,7 @@ func TestFuzzUsage(t *testing.T) {
 		"shard 0":        {"fuzz", "--shard", "0/4"},
 		"shard too high": {"fuzz", "--shard", "5/4"},
 		"no shard":       {"fuzz", "--shard", "x"},
-		"strength":       {"fuzz", "--strength", "4"},
+		"strength":       {"fuzz", "--strength", "5"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, errs bytes.Buffer

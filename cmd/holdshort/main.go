@@ -27,6 +27,7 @@ type cli struct {
 	VM         vmCmd         `cmd:"" name:"vm" help:"Other kernels, in guests."`
 	Fuzz       fuzzCmd       `cmd:"" help:"Launch random requests, verify each, and make findings small."`
 	Shrink     shrinkCmd     `cmd:"" help:"Make findings of fuzz small."`
+	Corpus     corpusCmd     `cmd:"" help:"Write one example of each state that fuzz has seen."`
 	Replay     replayCmd     `cmd:"" help:"Launch findings of fuzz again, or write an OCI bundle of one."`
 	Report     reportCmd     `cmd:"" help:"Merge results, and write them for people, CI and code scanning."`
 	Matrix     matrixCmd     `cmd:"" help:"Run the tests of a Go module on several kernels, and compare."`

@@ -29,7 +29,7 @@ func (p *progressLine) tell(is *campaign.Progress) {
 	if p.quiet {
 		return
 	}
-	if i := is.Last; i != nil {
+	for _, i := range is.Last {
 		p.clear()
 		fmt.Fprintf(p.w, "case %d: %s: %s\n", i.Index, i.Class, i.Key)
 	}

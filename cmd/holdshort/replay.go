@@ -32,11 +32,12 @@ type replayCmd struct {
 
 // Help is the long text of "replay --help".
 func (replayCmd) Help() string {
-	return `Every finding that fuzz has made small is launched again, from the request in the file: neither the model nor the machine need be the same. Exit status 1 if one was seen again every time, or something else that the file does not have, 2 if only now and then, 3 or 4 if a launch could not be judged, 0 if all were and none was seen: it is fixed, or this kernel does not have it.
+	return `Every finding that fuzz has made small is launched again, from the request in the file: neither the model nor the machine need be the same. So is every example of a corpus ("holdshort corpus"), of which it says in what it is another than it was; that alone is no finding. Exit status 1 if one was seen again every time, or something else that the file does not have, 2 if only now and then, 3 or 4 if a launch could not be judged, 0 if all were and none was seen: it is fixed, or this kernel does not have it.
 
 Examples:
   holdshort replay results.jsonl
   holdshort replay findings/
+  holdshort replay fuzz/corpus
   holdshort replay results.jsonl --case 12 --bundle ./bundle && cd bundle && runc run test`
 }
 
@@ -48,7 +49,7 @@ type found struct {
 }
 
 func (c *replayCmd) Run(ctx context.Context, s *streams) error {
-	list, large, err := findings(c.Files, c.Case)
+	list, large, corpus, err := findings(c.Files, c.Case)
 	if err != nil {
 		return usage(err)
 	}
@@ -67,6 +68,13 @@ func (c *replayCmd) Run(ctx context.Context, s *streams) error {
 	if large > 0 {
 		fmt.Fprintf(s.err, "holdshort: %d findings that were not made small are left out; \"holdshort shrink\" makes them\n", large)
 		code = harness.ExitFault
+	}
+	if len(corpus) > 0 {
+		worst, err := c.examples(ctx, s, b, corpus)
+		if err != nil {
+			return err
+		}
+		code = report.Worst(code, worst)
 	}
 	for _, f := range list {
 		if err := ctx.Err(); err != nil {
@@ -191,9 +199,14 @@ func results(paths []string, f func(file string, r *campaign.Results) error) err
 	return nil
 }
 
-// findings are those that were made small, and how many were not.
-func findings(paths []string, index int64) (out []found, large int, err error) {
+// findings are those that were made small, how many were not, and the examples of
+// corpora.
+func findings(paths []string, index int64) (out []found, large int, examples []*campaign.Example, err error) {
+	all := &campaign.Results{}
 	err = results(paths, func(file string, r *campaign.Results) error {
+		if err := all.Merge(r); err != nil {
+			return err
+		}
 		for _, o := range r.Outcomes() {
 			for _, m := range o.Findings() {
 				if index < 0 || m.Index == uint64(index) {
@@ -208,10 +221,13 @@ func findings(paths []string, index int64) (out []found, large int, err error) {
 		}
 		return nil
 	})
-	if err == nil && len(out) == 0 {
+	if index < 0 {
+		examples = all.Examples()
+	}
+	if err == nil && len(out) == 0 && len(examples) == 0 {
 		err = errors.New("no finding that was made small; \"holdshort shrink\" does that")
 	}
-	return out, large, err
+	return out, large, examples, err
 }
 
 // moved is the request with its files elsewhere.

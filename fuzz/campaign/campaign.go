@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,6 +26,8 @@ import (
 type Campaign struct {
 	Info
 	Model *fuzz.Model
+	// Parents are what some cases are derived from; [Info].Corpus is theirs.
+	Parents fuzz.Parents
 	// N is the number of cases of all shards together, 0 for no end.
 	N uint64
 	// Shard i of Shards takes every so many-th block of 64 cases; 0 of 1 is all.
@@ -85,8 +88,8 @@ type Progress struct {
 	// Estimates what a sample says of more values.
 	Quads, AllQuads int64
 	Estimates       []cover.Estimate
-	Last            *Incident // of the case that just ended, if it was not constrained
-	LastMinimal     *Minimal  // that was just made
+	Last            []*Incident // of the case that just ended, if it was not constrained
+	LastMinimal     *Minimal    // that was just made
 }
 
 // Deflaking: a finding is what is seen at least so often in so many runs.
@@ -99,7 +102,10 @@ const (
 // known is written. Results has what was known before, too.
 func (c *Campaign) Run(ctx context.Context) (*Results, error) {
 	var err error
-	if c.seq, err = c.Model.Sequence(c.Seed, c.Strength); err != nil {
+	if c.Parents.ID() != c.Corpus {
+		return nil, fmt.Errorf("campaign: the parents are not of corpus %q", c.Corpus)
+	}
+	if c.seq, err = c.Model.SequenceFrom(c.Parents, c.Seed, c.Strength); err != nil {
 		return nil, err
 	}
 	if c.results = c.Before; c.results == nil {
@@ -110,6 +116,9 @@ func (c *Campaign) Run(ctx context.Context) (*Results, error) {
 	c.write(&Line{Info: &c.Info})
 	if c.outcome.Model == nil {
 		c.write(&Line{Model: c.Model.Describe()})
+	}
+	if c.Corpus != "" && c.outcome.Corpus == nil {
+		c.write(&Line{Corpus: c.Parents})
 	}
 	if c.err != nil {
 		return c.results, c.err
@@ -209,15 +218,11 @@ func (c *Campaign) one(ctx context.Context, t task) {
 	}
 	negative := d != nil // some requests go with everything
 	if negative {
-		judge = func(ctx context.Context, a fuzz.Assignment, index uint64) (*Verdict, bool, *Incident) {
+		judge = func(ctx context.Context, a fuzz.Assignment, index uint64) (*Verdict, bool, []*Incident) {
 			return c.refusal(ctx, d, a, index)
 		}
 	}
-	v, judged, in := judge(ctx, a, index)
-	all := []*Incident{}
-	if in != nil {
-		all = append(all, in)
-	}
+	v, judged, all := judge(ctx, a, index)
 	checked := map[string]Bits{}
 	if v != nil && v.Clean() && !negative {
 		for i := range c.Oracles {
@@ -226,9 +231,7 @@ func (c *Campaign) one(ctx context.Context, t task) {
 			if ok {
 				checked[o.Name] = 1 << (index % blockSize)
 			}
-			if in != nil {
-				all = append(all, in)
-			}
+			all = append(all, in...)
 		}
 	}
 	c.mu.Lock()
@@ -249,11 +252,16 @@ func (c *Campaign) one(ctx context.Context, t task) {
 	b.Block = b.or(Block{First: b.First, Checked: checked})
 	c.sign(index, v)
 	c.prog.Run++
-	for _, in = range all {
+	var had [4]bool // by class
+	for _, in := range all {
 		c.write(&Line{Incident: in})
 		if in.timeline != nil {
 			c.write(&Line{Timeline: &Timeline{Index: index, Oracle: in.Oracle, Key: in.Key, Events: in.timeline}})
 		}
+		if had[rank[in.Class]] {
+			continue // cases are counted
+		}
+		had[rank[in.Class]] = true
 		switch in.Class {
 		case Finding:
 			c.prog.Findings++
@@ -272,7 +280,7 @@ func (c *Campaign) one(ctx context.Context, t task) {
 		c.write(&Line{Block: &b.Block})
 		delete(c.open, index/blockSize)
 	}
-	c.prog.Last = in
+	c.prog.Last = all
 	c.measure()
 	if c.Tell != nil {
 		c.Tell(&c.prog)
@@ -287,12 +295,12 @@ func (c *Campaign) measure() {
 }
 
 // refusal runs a case that must be refused.
-func (c *Campaign) refusal(ctx context.Context, d *fuzz.Defect, a fuzz.Assignment, index uint64) (v *Verdict, judged bool, in *Incident) {
-	in, v, judged = c.deflake(index, a, func() *Verdict { return c.defective(ctx, d, a, index) })
-	if in != nil {
+func (c *Campaign) refusal(ctx context.Context, d *fuzz.Defect, a fuzz.Assignment, index uint64) (v *Verdict, judged bool, all []*Incident) {
+	all, v, judged = c.deflake(index, a, func() *Verdict { return c.defective(ctx, d, a, index) })
+	for _, in := range all {
 		in.Negative = d.Name
 	}
-	return v, judged, in
+	return v, judged, all
 }
 
 // defective launches a case with a defect.
@@ -327,7 +335,7 @@ func (c *Campaign) chosen(o *Oracle, index uint64) (seed uint64, yes bool) {
 }
 
 // relate asks an oracle beside the expectation, again if it finds something.
-func (c *Campaign) relate(ctx context.Context, o *Oracle, a fuzz.Assignment, index uint64, base *Verdict) (in *Incident, ok bool) {
+func (c *Campaign) relate(ctx context.Context, o *Oracle, a fuzz.Assignment, index uint64, base *Verdict) (all []*Incident, ok bool) {
 	seed, yes := c.chosen(o, index)
 	if !yes {
 		return nil, false
@@ -339,40 +347,58 @@ func (c *Campaign) relate(ctx context.Context, o *Oracle, a fuzz.Assignment, ind
 	if !ok && keys == nil {
 		return nil, false // there is nothing to try
 	}
+	if why, is := sparedFor(keys, ok); is {
+		c.spare(index, o.Name+": "+why)
+		return nil, false
+	}
 	first := true
-	in, _, ok = c.deflake(index, a, func() *Verdict {
+	all, _, ok = c.deflake(index, a, func() *Verdict {
 		if !first {
 			keys, ok = o.Check(run, r, seed, nil)
 		}
 		first = false
 		return &Verdict{Judged: ok, Keys: keys}
 	})
-	if in != nil {
+	for _, in := range all {
 		in.Oracle = o.Name
-		for i, k := range in.Also {
-			in.Also[i] = o.Name + ": " + k
-		}
 		in.Key = o.Name + ": " + in.Key
 	}
-	return in, ok
+	return all, ok
+}
+
+func sparedFor(keys []string, ok bool) (why string, is bool) {
+	if ok || len(keys) != 1 {
+		return "", false
+	}
+	return strings.CutPrefix(keys[0], spared)
+}
+
+// spare notes that an oracle could not judge a case, and why.
+func (c *Campaign) spare(index uint64, why string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b := c.open[index/blockSize]
+	b.Block = b.or(Block{First: b.First, Spared: map[string]Bits{why: 1 << (index % blockSize)}})
 }
 
 // judge launches a case, and deflakes what it finds. v is a clean launch of it, if
 // nothing was found.
-func (c *Campaign) judge(ctx context.Context, a fuzz.Assignment, index uint64) (v *Verdict, judged bool, in *Incident) {
-	in, v, judged = c.deflake(index, a, func() *Verdict { return c.launch(ctx, a, index) })
-	return v, judged, in
+func (c *Campaign) judge(ctx context.Context, a fuzz.Assignment, index uint64) (v *Verdict, judged bool, all []*Incident) {
+	all, v, judged = c.deflake(index, a, func() *Verdict { return c.launch(ctx, a, index) })
+	return v, judged, all
 }
 
 // deflake tries something up to five times, unless it is clean at once. Three
 // runs of five decide, whatever it is that they say: a case of which evidence was
-// lost more often than that is not judged.
-func (c *Campaign) deflake(index uint64, a fuzz.Assignment, try func() *Verdict) (in *Incident, last *Verdict, judged bool) {
+// lost more often than that is not judged. Each difference that was seen is an
+// incident of its own, in the order of how often; a second one goes on being tried as
+// long as it may still be a finding.
+func (c *Campaign) deflake(index uint64, a fuzz.Assignment, try func() *Verdict) (all []*Incident, last *Verdict, judged bool) {
 	seen := map[string]int{}
 	var moments []Moment
 	var order, lost []string
 	clean, unseen, runs := 0, 0, 0
-	for runs < runsMax && most(order, seen) < enough && clean < enough && unseen < enough {
+	for runs < runsMax && clean < enough && unseen < enough && (most(order, seen) < enough || open(seen, runsMax-runs)) {
 		runs++
 		v := try()
 		if len(v.Keys) > 0 && v.Moments != nil {
@@ -395,27 +421,42 @@ func (c *Campaign) deflake(index uint64, a fuzz.Assignment, try func() *Verdict)
 			}
 		}
 	}
-	in = &Incident{Index: index, Runs: runs, Values: c.Model.Words(a), timeline: moments}
+	incident := func() *Incident {
+		return &Incident{Index: index, Runs: runs, Values: c.Model.Words(a), timeline: moments}
+	}
 	if len(order) == 0 {
 		if clean >= enough {
 			return nil, nil, true // evidence was lost, and then it was not
 		}
+		in := incident()
 		in.Class, in.Key, in.Hits = Unknown, "unknown", unseen
 		if len(lost) > 0 {
 			in.Key = lost[0]
 		}
-		return in, nil, false
+		return []*Incident{in}, nil, false
 	}
 	// What was seen most often; of equals, what comes first in the order of checks.
 	slices.SortStableFunc(order, func(a, b string) int { return cmp.Compare(seen[b], seen[a]) })
-	in.Class, in.Key, in.Hits = Flaky, order[0], seen[order[0]]
-	if in.Hits >= enough {
-		in.Class = Finding
+	for _, k := range order {
+		in := incident()
+		in.Class, in.Key, in.Hits = Flaky, k, seen[k]
+		if in.Hits >= enough {
+			in.Class = Finding
+		}
+		all = append(all, in)
 	}
-	if len(order) > 1 {
-		in.Also = order[1:]
+	return all, nil, true
+}
+
+// open reports whether something that was seen too seldom to be a finding may still
+// become one in so many runs more.
+func open(seen map[string]int, more int) bool {
+	for _, n := range seen {
+		if n < enough && n+more >= enough {
+			return true
+		}
 	}
-	return in, nil, true
+	return false
 }
 
 func most(order []string, seen map[string]int) (n int) {

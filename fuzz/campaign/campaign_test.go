@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/holdshort/holdshort/fuzz"
+	"github.com/holdshort/holdshort/fuzz/cover"
 	"github.com/holdshort/holdshort/harness/request"
 	"pgregory.net/rapid"
 )
@@ -97,17 +98,27 @@ func TestPlantedFaultsAreFoundAndShrunk(t *testing.T) {
 	}
 }
 
+// near is a corpus.
+func near(md *fuzz.Model) fuzz.Parents {
+	var all fuzz.Parents
+	for i := range uint64(20) {
+		all = append(all, md.Words(md.Space().Random(cover.NewStream(i))))
+	}
+	return md.Fitting(all)
+}
+
 // TestShardsFindTheSame: what one process finds, 64 find together, whatever the
 // number of processors.
 func TestShardsFindTheSame(t *testing.T) {
 	md := small(t)
-	info := Info{Model: md.Hash(), Seed: 5, Strength: 2}
+	corpus := near(md)
+	info := Info{Model: md.Hash(), Seed: 5, Strength: 2, Corpus: corpus.ID()}
 	const n = 64 * 70
-	whole := run(t, &Campaign{Info: info, Model: md, N: n, Parallel: 3, Launch: faults(md, planted)})
+	whole := run(t, &Campaign{Info: info, Model: md, Parents: corpus, N: n, Parallel: 3, Launch: faults(md, planted)})
 	merged := &Results{}
 	for shard := range 64 {
 		before := runtime.GOMAXPROCS(1 + shard%3)
-		r := run(t, &Campaign{Info: info, Model: md, N: n, Parallel: 1 + shard%4, Shard: shard, Shards: 64, Launch: faults(md, planted)})
+		r := run(t, &Campaign{Info: info, Model: md, Parents: corpus, N: n, Parallel: 1 + shard%4, Shard: shard, Shards: 64, Launch: faults(md, planted)})
 		runtime.GOMAXPROCS(before)
 		if err := merged.Read(bytes.NewReader([]byte(show(t, r)))); err != nil {
 			t.Fatal(err)
@@ -130,8 +141,9 @@ func TestShardsFindTheSame(t *testing.T) {
 
 func TestInterruptedAndResumed(t *testing.T) {
 	md := small(t)
-	info := Info{Model: md.Hash(), Seed: 8, Strength: 2}
-	full := run(t, &Campaign{Info: info, Model: md, N: 500, Launch: faults(md, planted)})
+	corpus := near(md)
+	info := Info{Model: md.Hash(), Seed: 8, Strength: 2, Corpus: corpus.ID()}
+	full := run(t, &Campaign{Info: info, Model: md, Parents: corpus, N: 500, Launch: faults(md, planted)})
 	var out bytes.Buffer
 	ctx, cancel := context.WithCancel(t.Context())
 	launches := atomic.Int64{}
@@ -143,7 +155,7 @@ func TestInterruptedAndResumed(t *testing.T) {
 			return faults(md, planted)(c, a, r)
 		}
 	}
-	c := &Campaign{Info: info, Model: md, N: 500, Parallel: 3, Launch: counted(300), Out: &out}
+	c := &Campaign{Info: info, Model: md, Parents: corpus, N: 500, Parallel: 3, Launch: counted(300), Out: &out}
 	if _, err := c.Run(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +169,7 @@ func TestInterruptedAndResumed(t *testing.T) {
 		t.Fatalf("%d cases before the interrupt", judged)
 	}
 	launches.Store(0)
-	again := run(t, &Campaign{Info: info, Model: md, N: 500, Before: before, Launch: counted(-1)})
+	again := run(t, &Campaign{Info: info, Model: md, Parents: corpus, N: 500, Before: before, Launch: counted(-1)})
 	if a, b := show(t, full), show(t, again); a != b {
 		t.Errorf("without interrupt:\n%.1500s\nwith it:\n%.1500s", a, b)
 	}

@@ -9,7 +9,8 @@ import (
 	"github.com/holdshort/holdshort/harness/request"
 )
 
-// say reads what launches came to: c is clean, l is lost, a and b are findings.
+// say reads what launches came to: c is clean, l is lost, a and b are findings, A is
+// A and a at once, and B A and b.
 func say(runs string) func(i int) *Verdict {
 	return func(i int) *Verdict {
 		if i >= len(runs) {
@@ -20,6 +21,10 @@ func say(runs string) func(i int) *Verdict {
 			return &Verdict{Judged: true}
 		case 'l':
 			return &Verdict{Keys: []string{"unknown: evidence-lost"}}
+		case 'A':
+			return &Verdict{Judged: true, Keys: []string{"A", "a"}}
+		case 'B':
+			return &Verdict{Judged: true, Keys: []string{"A", "b"}}
 		default:
 			return &Verdict{Judged: true, Keys: []string{string(k)}}
 		}
@@ -42,8 +47,14 @@ func TestThreeOfFive(t *testing.T) {
 		"lall":  "judged: flaky: a",
 		"accc":  "judged: flaky: a",
 		"acaca": "judged: finding: a",
-		"ababa": "judged: finding: a",
-		"abcca": "judged: flaky: a",
+		"ababa": "judged: finding: a: flaky: b",
+		"abcca": "judged: flaky: a: flaky: b",
+		"aaba":  "judged: finding: a: flaky: b",
+		"baaa":  "judged: finding: a: flaky: b",
+		"AAA":   "judged: finding: A: finding: a",
+		"AaBaA": "judged: finding: A: finding: a: flaky: b",
+		"Aaac":  "judged: finding: a: flaky: A",
+		"AABA":  "judged: finding: A: finding: a: flaky: b",
 	} {
 		md := small(t)
 		n := 0
@@ -87,6 +98,7 @@ func TestOracleWithoutEvidence(t *testing.T) {
 		"evidence lost":  {[]string{"unknown: evidence-lost"}, false, Unknown, 4},
 		"not observable": {[]string{"unknown: cannot-observe"}, false, Unknown, 3},
 		"differs":        {[]string{"ids.uid"}, true, Finding, 1},
+		"spared":         {[]string{"spared: it is Sunday"}, false, "", 0},
 	} {
 		c := &Campaign{
 			Info: Info{Model: md.Hash(), Seed: 1, Strength: 1, Oracles: "test/1"}, Model: md, N: 1, Launch: faults(md, nil),
@@ -95,6 +107,9 @@ func TestOracleWithoutEvidence(t *testing.T) {
 		o := run(t, c).Outcomes()[0]
 		if n := len(o.Incidents(tt.want)); tt.want != "" && n != 1 || o.ExitCode() != tt.code || (o.Checked("test") == 1) != tt.ok {
 			t.Errorf("%s: %d incidents, checked %d, exit status %d", name, n, o.Checked("test"), o.ExitCode())
+		}
+		if n := o.Spared()["test: it is Sunday"]; (n == 1) != (name == "spared") || len(o.Spared()) > 1 {
+			t.Errorf("%s: spared %v", name, o.Spared())
 		}
 	}
 }

@@ -3,6 +3,8 @@ package campaign
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/holdshort/holdshort/fuzz"
@@ -59,6 +61,10 @@ func (o *Outcome) Text(w io.Writer) error {
 	fmt.Fprintf(&b, "model %s, seed %d, strength %d, %s on Linux %s: %d cases judged (%s), %d not; %d with findings, %d flaky\n",
 		o.Info.Model, o.Info.Seed, o.Info.Strength, o.Info.Engine, o.Info.Kernel, judged, o.ranges(), others,
 		len(o.Incidents(Finding)), len(o.Incidents(Flaky)))
+	not := o.Spared()
+	for _, k := range slices.Sorted(maps.Keys(not)) {
+		fmt.Fprintf(&b, "not tried in %d cases: %s\n", not[k], k)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

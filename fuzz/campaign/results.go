@@ -31,6 +31,9 @@ type Info struct {
 	// Oracles are the names of what judges beside the expectation, and for how
 	// many cases, as "identity/4 order/8": sorted, empty for none.
 	Oracles string `json:"oracles,omitempty"`
+	// Corpus is what some cases are derived from ([fuzz.Parents.ID]); empty for
+	// nothing.
+	Corpus string `json:"corpus,omitempty"`
 }
 
 // ID is short for the whole.
@@ -58,17 +61,26 @@ type Block struct {
 	// Checked are, for each oracle beside the expectation, the cases of which
 	// it had enough evidence to judge them, too.
 	Checked map[string]Bits `json:"checked,omitempty"`
+	// Spared are the cases that such an oracle was asked to judge and could not,
+	// by its name and why, as "enter: the container has …".
+	Spared map[string]Bits `json:"spared,omitempty"`
 }
 
 // or is what two blocks of the same cases say together.
 func (b Block) or(c Block) Block {
-	out := Block{c.First, b.Judged | c.Judged, b.Others | c.Others, b.Negative | c.Negative, nil}
-	for _, from := range []map[string]Bits{b.Checked, c.Checked} {
+	return Block{
+		c.First, b.Judged | c.Judged, b.Others | c.Others, b.Negative | c.Negative, union(b.Checked, c.Checked), union(b.Spared, c.Spared),
+	}
+}
+
+func union(list ...map[string]Bits) map[string]Bits {
+	var out map[string]Bits
+	for _, from := range list {
 		for k, v := range from {
-			if out.Checked == nil {
-				out.Checked = map[string]Bits{}
+			if out == nil {
+				out = map[string]Bits{}
 			}
-			out.Checked[k] |= v
+			out[k] |= v
 		}
 	}
 	return out
@@ -119,7 +131,8 @@ type Incident struct {
 	// Negative names what is wrong with the request, if it had to be refused.
 	Negative string `json:"negative,omitempty"`
 	// Key names the difference, without anything that is another in each
-	// run, and Also the other differences that were seen with it.
+	// run. Another difference in the same case is another incident; earlier
+	// versions named those in Also.
 	Key  string   `json:"key"`
 	Also []string `json:"also,omitempty"`
 	Hits int      `json:"hits"` // of so many runs
@@ -175,14 +188,17 @@ type Moment struct {
 // Line is one line of a result file; all but Campaign and one other are empty.
 type Line struct {
 	Schema    int               `json:"schema"`
-	Campaign  string            `json:"campaign"` // [Info.ID]
+	Campaign  string            `json:"campaign,omitempty"` // [Info.ID]
 	Info      *Info             `json:"info,omitempty"`
 	Model     *fuzz.Description `json:"model,omitempty"`
+	Corpus    fuzz.Parents      `json:"corpus,omitempty"`
 	Block     *Block            `json:"block,omitempty"`
 	Incident  *Incident         `json:"incident,omitempty"`
 	Minimal   *Minimal          `json:"minimal,omitempty"`
 	Signature *Signature        `json:"signature,omitempty"`
 	Timeline  *Timeline         `json:"timeline,omitempty"`
+	// Example is of a corpus, and of no campaign.
+	Example *Example `json:"example,omitempty"`
 }
 
 // Schema is the version of the form of result files.
@@ -190,15 +206,20 @@ const Schema = 1
 
 // Results are any number of lines, of any number of campaigns, in any order and
 // as often as one likes: what they say is the same.
-type Results struct{ campaigns map[string]*Outcome }
+type Results struct {
+	campaigns map[string]*Outcome
+	examples  map[string]*Example // by state
+}
 
 // Outcome is what is known of one campaign.
 type Outcome struct {
 	Info Info
 	// Model is what the cases were computed from; nil if no line has it.
-	Model      *fuzz.Description
+	Model *fuzz.Description
+	// Corpus is what some of them were derived from; nil if no line has it.
+	Corpus     fuzz.Parents
 	blocks     map[uint64]Block
-	incidents  map[string]*Incident  // by index and oracle
+	incidents  map[string]*Incident  // by index, oracle and key
 	minimal    map[string]*Minimal   // by key and index
 	signatures map[string]*Signature // by hash
 	timelines  map[string]*Timeline  // by index, oracle and key
@@ -208,6 +229,13 @@ type Outcome struct {
 func (r *Results) Add(l *Line) error {
 	if l.Schema < 1 || l.Schema > Schema {
 		return fmt.Errorf("campaign: results of schema %d, this version reads up to %d", l.Schema, Schema)
+	}
+	if l.Example != nil {
+		if hash(l.Example.State) != l.Example.ID {
+			return fmt.Errorf("campaign: example %q is not of the state that it says it is", l.Example.ID)
+		}
+		r.example(l.Example)
+		return nil
 	}
 	if r.campaigns == nil {
 		r.campaigns = map[string]*Outcome{}
@@ -235,8 +263,15 @@ func (r *Results) Add(l *Line) error {
 	if m := l.Model; m != nil {
 		o.Model = larger(o.Model, m)
 	}
+	switch {
+	case l.Corpus == nil:
+	case o.Corpus == nil:
+		o.Corpus = l.Corpus
+	default:
+		o.Corpus = *larger(&o.Corpus, &l.Corpus)
+	}
 	if i := l.Incident; i != nil {
-		k := order(i.Index, i.Oracle)
+		k := order(i.Index, i.Oracle, i.Key)
 		if was := o.incidents[k]; was == nil || rank[i.Class] > rank[was.Class] {
 			o.incidents[k] = i
 		} else if rank[i.Class] == rank[was.Class] {
@@ -306,38 +341,88 @@ func (r *Results) Read(in io.Reader) error {
 func (r *Results) Write(out io.Writer) error {
 	e := json.NewEncoder(out)
 	for _, id := range slices.Sorted(maps.Keys(r.campaigns)) {
-		o := r.campaigns[id]
-		lines := []Line{}
-		if o.Info != (Info{}) {
-			lines = append(lines, Line{Info: &o.Info})
-		}
-		if o.Model != nil {
-			lines = append(lines, Line{Model: o.Model})
-		}
-		for _, k := range slices.Sorted(maps.Keys(o.blocks)) {
-			b := o.blocks[k]
-			lines = append(lines, Line{Block: &b})
-		}
-		for _, k := range slices.Sorted(maps.Keys(o.incidents)) {
-			lines = append(lines, Line{Incident: o.incidents[k]})
-		}
-		for _, k := range slices.Sorted(maps.Keys(o.minimal)) {
-			lines = append(lines, Line{Minimal: o.minimal[k]})
-		}
-		for _, x := range o.Signatures() {
-			lines = append(lines, Line{Signature: x})
-		}
-		for _, k := range slices.Sorted(maps.Keys(o.timelines)) {
-			lines = append(lines, Line{Timeline: o.timelines[k]})
-		}
-		for i := range lines {
-			lines[i].Schema, lines[i].Campaign = Schema, id
-			if err := e.Encode(&lines[i]); err != nil {
+		for _, l := range r.campaigns[id].lines(id) {
+			if err := e.Encode(&l); err != nil {
 				return fmt.Errorf("campaign: results: %w", err)
 			}
 		}
 	}
+	return r.WriteExamples(out)
+}
+
+// Merge adds all that others have.
+func (r *Results) Merge(from *Results) error {
+	for id, o := range from.campaigns {
+		for _, l := range o.lines(id) {
+			if err := r.Add(&l); err != nil {
+				return err
+			}
+		}
+	}
+	for _, x := range from.examples {
+		r.example(x)
+	}
 	return nil
+}
+
+// lines are all that there is of a campaign, sorted.
+func (o *Outcome) lines(id string) []Line {
+	var lines []Line
+	if o.Info != (Info{}) {
+		lines = append(lines, Line{Info: &o.Info})
+	}
+	if o.Model != nil {
+		lines = append(lines, Line{Model: o.Model})
+	}
+	if o.Corpus != nil {
+		lines = append(lines, Line{Corpus: o.Corpus})
+	}
+	for _, k := range slices.Sorted(maps.Keys(o.blocks)) {
+		b := o.blocks[k]
+		lines = append(lines, Line{Block: &b})
+	}
+	for _, k := range slices.Sorted(maps.Keys(o.incidents)) {
+		lines = append(lines, Line{Incident: o.incidents[k]})
+	}
+	for _, k := range slices.Sorted(maps.Keys(o.minimal)) {
+		lines = append(lines, Line{Minimal: o.minimal[k]})
+	}
+	for _, x := range o.Signatures() {
+		lines = append(lines, Line{Signature: x})
+	}
+	for _, k := range slices.Sorted(maps.Keys(o.timelines)) {
+		lines = append(lines, Line{Timeline: o.timelines[k]})
+	}
+	for i := range lines {
+		lines[i].Schema, lines[i].Campaign = Schema, id
+	}
+	return lines
+}
+
+// WriteExamples is Write of the examples alone: a corpus.
+func (r *Results) WriteExamples(out io.Writer) error {
+	e := json.NewEncoder(out)
+	for _, x := range r.Examples() {
+		if err := e.Encode(&Line{Schema: Schema, Example: x}); err != nil {
+			return fmt.Errorf("campaign: corpus: %w", err)
+		}
+	}
+	return nil
+}
+
+// Sequence are the cases of a campaign, computed by a model that must be its own.
+func (o *Outcome) Sequence(md *fuzz.Model) (*fuzz.Sequence, error) {
+	if md.Hash() != o.Info.Model {
+		return nil, errors.New("the model is not the campaign's")
+	}
+	if o.Info.Corpus != "" && o.Corpus.ID() != o.Info.Corpus {
+		return nil, errors.New("the results do not have the corpus that cases were derived from")
+	}
+	var parents fuzz.Parents
+	if o.Info.Corpus != "" {
+		parents = o.Corpus
+	}
+	return md.SequenceFrom(parents, o.Info.Seed, o.Info.Strength)
 }
 
 // Outcomes are all campaigns, in a fixed order.
@@ -406,6 +491,18 @@ func (o *Outcome) Checked(oracle string) (n int) {
 		n += bits.OnesCount64(uint64(b.Checked[oracle]))
 	}
 	return n
+}
+
+// Spared counts, by oracle and reason, the cases that an oracle beside the
+// expectation was asked to judge and could not.
+func (o *Outcome) Spared() map[string]int {
+	out := map[string]int{}
+	for _, b := range o.blocks {
+		for k, v := range b.Spared {
+			out[k] += bits.OnesCount64(uint64(v))
+		}
+	}
+	return out
 }
 
 // Negative counts the judged cases that had to be refused.

@@ -24,7 +24,8 @@ type Verdict struct {
 	// Moments are when what happened.
 	Moments []Moment
 
-	accepted bool // though it had to be refused
+	accepted bool  // though it had to be refused
+	refusal  error // why it was refused, if it was
 }
 
 // Clean reports that all that was asked for was seen to hold.
@@ -46,7 +47,7 @@ func Of(c *harness.Case, err error) *Verdict {
 	switch {
 	case c.Launch.Err != nil && errors.As(c.Launch.Err, &refused):
 		// Every request of a model can be fulfilled.
-		v.Keys = []string{"refused: " + string(refused.Stage) + ": " + errno(refused)}
+		v.Keys, v.refusal = []string{"refused: " + string(refused.Stage) + ": " + errno(refused)}, c.Launch.Err
 	case c.Verdict == harness.Violated:
 		for i := range c.Checks {
 			if ch := &c.Checks[i]; ch.Outcome.Finding() {

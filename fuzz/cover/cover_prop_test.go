@@ -174,3 +174,39 @@ func TestSameRowsEverywhere(t *testing.T) {
 const goldenTwo, goldenThree, goldenFour = 0x6071948fddfcb272, 0xbb027cc9361f68d1, 0x2e515d68f3c81e1b
 
 var goldenStream = [3]uint64{0xf7487c029c9b0f86, 0x1a0, 0xf35f6218}
+
+// TestNear: a row near another is valid, has what was wanted where that can be had
+// alone, and is the other where nothing stands in the way.
+func TestNear(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := drawSpace(t)
+		all := every(s)
+		r := NewStream(rapid.Uint64().Draw(t, "key"))
+		if len(all) == 0 {
+			like, want := make(Row, len(s.levels)), make([]int, len(s.levels))
+			if got := s.Near(r, like, want); got != nil {
+				t.Fatalf("%v in an empty space", got)
+			}
+			return
+		}
+		like := rapid.SampledFrom(all).Draw(t, "like")
+		want := make([]int, len(s.levels))
+		for p := range want {
+			want[p] = -1
+		}
+		if got := s.Near(r, like, want); !slices.Equal(got, like) {
+			t.Fatalf("%v, though nothing else than %v was wanted", got, like)
+		}
+		p := rapid.IntRange(0, len(s.levels)-1).Draw(t, "param")
+		want[p] = rapid.IntRange(0, s.levels[p]-1).Draw(t, "value")
+		got := s.Near(r, like, want)
+		if !s.Valid(got) {
+			t.Fatalf("%v is not valid", got)
+		}
+		possible := slices.ContainsFunc(all, func(r Row) bool { return int(r[p]) == want[p] })
+		certain := s.Complete(want) != nil
+		if possible != certain {
+			t.Fatalf("%v: possible %v, completed %v", want, possible, certain)
+		}
+	})
+}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/holdshort/holdshort/fuzz"
+	"github.com/holdshort/holdshort/fuzz/corpus"
 	"github.com/holdshort/holdshort/harness"
 )
 
@@ -69,7 +70,11 @@ func (r *Run) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if r.seq, err = md.Sequence(r.Seed, 3); err != nil {
+	examples, err := corpus.Seeds()
+	if err != nil {
+		return err
+	}
+	if r.seq, err = md.SequenceFrom(corpus.Parents(md, examples), r.Seed, 3); err != nil {
 		return err
 	}
 	r.Pairs, r.Triples = pairs.Rows(), r.seq.Rows()
