@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -16,10 +17,13 @@ import (
 // Agent is a running agent process. Its methods may be called from any
 // goroutine.
 type Agent struct {
-	proc *os.Process
+	pid int
+
+	pidfdMu sync.Mutex
+	pidfd   int // -1 once it has ended
 
 	waiting sync.Once // for its end
-	status  *os.ProcessState
+	status  unix.WaitStatus
 	waitErr error
 
 	file  *os.File
@@ -146,14 +150,20 @@ func (a *Agent) exec(exe *os.File) error {
 		}
 	}
 	a.arena.file = os.NewFile(uintptr(a.arena.fd), "arena")
-	a.proc, err = os.StartProcess(fmt.Sprintf("/proc/self/fd/%d", exe.Fd()), []string{"holdshort-agent"},
-		&os.ProcAttr{
-			Dir: "/", Env: []string{},
-			Files: []*os.File{std[0], std[1], std[2], theirs, a.arena.file, null, procDir},
-			// A session of its own: no signal from our terminal, and no
-			// controlling terminal that a workload could inherit.
-			Sys: &syscall.SysProcAttr{Setsid: true},
-		})
+	files := []*os.File{std[0], std[1], std[2], theirs, a.arena.file, null, procDir}
+	attr := &syscall.ProcAttr{
+		Dir: "/", Env: []string{},
+		// A session of its own: no signal from our terminal, and no
+		// controlling terminal that a workload could inherit.
+		Sys: &syscall.SysProcAttr{Setsid: true, PidFD: &a.pidfd},
+	}
+	for _, f := range files {
+		attr.Files = append(attr.Files, f.Fd())
+	}
+	// Not os.StartProcess, which starts one more process, once, to find out
+	// whether pidfds work. They do, since Linux 5.4.
+	a.pid, err = syscall.ForkExec(fmt.Sprintf("/proc/self/fd/%d", exe.Fd()), []string{"holdshort-agent"}, attr)
+	runtime.KeepAlive(files)
 	if err != nil {
 		a.file.Close()
 		return fmt.Errorf("start agent: %w", err)
@@ -162,13 +172,45 @@ func (a *Agent) exec(exe *os.File) error {
 }
 
 // wait waits for the agent's end. More than one may: waitid(2) tells only the first.
-func (a *Agent) wait() (*os.ProcessState, error) {
-	a.waiting.Do(func() { a.status, a.waitErr = a.proc.Wait() })
+func (a *Agent) wait() (unix.WaitStatus, error) {
+	a.waiting.Do(func() {
+		for {
+			_, err := unix.Wait4(a.pid, &a.status, 0, nil)
+			if err == unix.EINTR {
+				continue
+			}
+			if err != nil {
+				a.waitErr = fmt.Errorf("wait for the agent: %w", err)
+			}
+			break
+		}
+		a.pidfdMu.Lock()
+		defer a.pidfdMu.Unlock()
+		unix.Close(a.pidfd)
+		a.pidfd = -1
+	})
 	return a.status, a.waitErr
 }
 
+// kill ends it, or finds it ended.
+func (a *Agent) kill() {
+	a.pidfdMu.Lock()
+	defer a.pidfdMu.Unlock()
+	if a.pidfd >= 0 {
+		_ = unix.PidfdSendSignal(a.pidfd, unix.SIGKILL, nil, 0)
+	}
+}
+
+// how is how a process has ended.
+func how(st unix.WaitStatus) string {
+	if st.Signaled() {
+		return "signal: " + st.Signal().String()
+	}
+	return fmt.Sprintf("exit status %d", st.ExitStatus())
+}
+
 // PID is the agent's process id: the parent of every workload.
-func (a *Agent) PID() int { return a.proc.Pid }
+func (a *Agent) PID() int { return a.pid }
 
 // Done is closed when the agent has ended, for whatever reason.
 func (a *Agent) Done() <-chan struct{} { return a.done }
@@ -260,7 +302,7 @@ func (a *Agent) gone(cause error) {
 	if !closing {
 		a.err = fmt.Errorf("agent ended: %w", cause)
 		if err == nil {
-			a.err = fmt.Errorf("agent ended: %s", st)
+			a.err = fmt.Errorf("agent ended: %s", how(st))
 		}
 	}
 	select {
@@ -280,13 +322,13 @@ func (a *Agent) Close() error {
 	a.mu.Unlock()
 	if first {
 		if err := a.send(&request{kind: reqQuit}, nil); err != nil {
-			_ = a.proc.Kill()
+			a.kill()
 		}
 	}
 	select {
 	case <-a.done:
 	case <-time.After(10 * time.Second):
-		_ = a.proc.Kill()
+		a.kill()
 		<-a.done
 	}
 	return nil
