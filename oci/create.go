@@ -57,6 +57,8 @@ func (r *invocation) createWith(ctx context.Context, o *createOptions, files fun
 	if err != nil {
 		return nil, err
 	}
+	agent := startSoon(ctx)
+	defer agent.drop()
 	req, saved, err := loadSpec(filepath.Join(bundle, configFile), bundle)
 	if err != nil {
 		return nil, err
@@ -81,8 +83,9 @@ func (r *invocation) createWith(ctx context.Context, o *createOptions, files fun
 	}
 	c.Version, c.Bundle, c.Annotations, c.NoProcess = version, bundle, annotations, noProcess
 	c.req = req
+	c.Plain = len(cc.hooks.StartContainer)+len(cc.hooks.Poststart)+len(cc.hooks.Poststop) == 0 && engine.ListenerPath(req) == ""
 	c.Rootfs, c.Cgroups = cc.cfg.Root.Path, cgroupsOf(cc.cfg)
-	if err := r.bring(ctx, c, cc, o, opts, saved); err != nil {
+	if err := r.bring(ctx, c, cc, o, opts, saved, agent); err != nil {
 		return nil, errors.Join(err, r.discard(c, cc))
 	}
 	return c, nil
@@ -107,7 +110,7 @@ func (r *invocation) discard(c *container, cc *compiled) error {
 }
 
 // bring makes the container's process and leaves it.
-func (r *invocation) bring(ctx context.Context, c *container, cc *compiled, o *createOptions, opts *runOptions, saved []byte) (err error) {
+func (r *invocation) bring(ctx context.Context, c *container, cc *compiled, o *createOptions, opts *runOptions, saved []byte, agent *soon) (err error) {
 	if err := c.write(configFile, saved); err != nil {
 		return err
 	}
@@ -116,7 +119,7 @@ func (r *invocation) bring(ctx context.Context, c *container, cc *compiled, o *c
 	}
 	// One that was there already may have limits that only leave one order.
 	cc.cfg.Cgroup.Limits = ordered(cc.cfg.Cgroup.Limits, c.readLimit)
-	launcher, err := checkpoint.New(ctx)
+	launcher, err := agent.take()
 	if err != nil {
 		return err
 	}

@@ -231,6 +231,8 @@ func (r *invocation) exec(ctx context.Context, c *container, o *execOptions) err
 	case s == statusPaused && !o.ignorePaused:
 		return errors.New("cannot exec in a paused container (use --ignore-paused to override)")
 	}
+	agent := startSoon(ctx)
+	defer agent.drop()
 	req, err := c.spec()
 	if err != nil {
 		return err
@@ -263,7 +265,7 @@ func (r *invocation) exec(ctx context.Context, c *container, o *execOptions) err
 	if cfg.Seccomp != nil && engine.ListenerPath(req) != "" {
 		opts.Notify = func(*checkpoint.Workload, *os.File) error { return nil }
 	}
-	left, err := launch(ctx, cfg, opts, o.pidFile, func(orphan *checkpoint.Orphan, pid int) error {
+	left, err := launch(ctx, agent, cfg, opts, o.pidFile, func(orphan *checkpoint.Orphan, pid int) error {
 		if err := c.enterRDT(pid); err != nil {
 			return err
 		}
@@ -286,8 +288,8 @@ func (r *invocation) exec(ctx context.Context, c *container, o *execOptions) err
 // its end. It proceeds while the agent is still there, which ends it if we are
 // killed on the way, since nobody else would know of a parked one; the agent
 // does not reap what is to be left.
-func launch(ctx context.Context, cfg *checkpoint.Config, opts *runOptions, pidFile string, proceed func(o *checkpoint.Orphan, pid int) error) (*checkpoint.LeftProcess, error) {
-	l, err := checkpoint.New(ctx)
+func launch(ctx context.Context, agent *soon, cfg *checkpoint.Config, opts *runOptions, pidFile string, proceed func(o *checkpoint.Orphan, pid int) error) (*checkpoint.LeftProcess, error) {
+	l, err := agent.take()
 	if err != nil {
 		return nil, err
 	}

@@ -124,8 +124,10 @@ func (r *invocation) delete(c *container, force bool) error {
 		return fmt.Errorf("cannot delete container %s that is not stopped: %s", c.ID, s)
 	}
 	var hooks []specs.Hook
-	if req, err := c.spec(); err == nil {
-		hooks = hooksOf(req).Poststop
+	if !c.Plain {
+		if req, err := c.spec(); err == nil {
+			hooks = hooksOf(req).Poststop
+		}
 	}
 	err := c.destroy()
 	if err == nil {

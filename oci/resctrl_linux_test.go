@@ -139,13 +139,13 @@ func TestRDT(t *testing.T) {
 	t.Run("refused", func(t *testing.T) {
 		c, id := &command{t, c.root}, id(t)
 		for want, rdt := range map[string]*specs.LinuxIntelRdt{
-			"it has to be there":          {ClosID: "bronze"},
-			"is there and has not":        {ClosID: "gold", L3CacheSchema: "L3:0=7ff"},
-			"names no class of service":   {ClosID: "../gold"},
-			"names no class of":           {ClosID: "info"},
-			"something else than \"MB:\"": {MemBwSchema: "L3:0=f"},
-			"schemata[1]: has a newline":  {Schemata: []string{"L3:0=f", "a\nb"}},
-			"(no such luck)":              {ClosID: "full", Schemata: []string{"L3:0=f"}},
+			"it has to be there":         {ClosID: "bronze"},
+			"is there and has not":       {ClosID: "gold", L3CacheSchema: "L3:0=7ff"},
+			"names no class of service":  {ClosID: "../gold"},
+			"names no class of":          {ClosID: "info"},
+			"begins with something else": {MemBwSchema: "L3:0=f"},
+			"schemata[1]: has a newline": {Schemata: []string{"L3:0=f", "a\nb"}},
+			"(no such luck)":             {ClosID: "full", Schemata: []string{"L3:0=f"}},
 		} {
 			c.fails(want, "create", "--bundle", withRDT(t, rdt), id)
 			c.fails("does not exist", "state", id)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -41,16 +40,31 @@ func loadSpec(path, bundle string) (*request.Request, []byte, error) {
 // noProcess is the program of a container that has none. It is not there.
 const noProcess = "/.holdshort-no-process"
 
-// semver is what the specification wants of ociVersion, and of which we know
-// the first part.
-var semver = regexp.MustCompile(`^1\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$`)
+// version1 reports whether it is a version of the specification with the number
+// 1, as ociVersion has it: that of a semantic version, of which what follows the
+// three numbers says nothing to us.
+func version1(s string) bool {
+	s, build, built := strings.Cut(s, "+")
+	s, pre, early := strings.Cut(s, "-")
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-"
+	if strings.Trim(build+pre, letters) != "" || built && build == "" || early && pre == "" {
+		return false
+	}
+	n := strings.Split(s, ".")
+	for _, x := range n {
+		if x == "" || strings.Trim(x, "0123456789") != "" || len(x) > 1 && x[0] == '0' {
+			return false
+		}
+	}
+	return len(n) == 3 && n[0] == "1"
+}
 
 // adapt makes of a configuration what our launcher has words for, as engines
 // are to read it. It changes the request, which is the caller's own, and
 // returns what is to be warned of.
 func adapt(req *request.Request, id string) (warnings []string, err error) {
 	s := req.Spec
-	if !semver.MatchString(s.Version) {
+	if !version1(s.Version) {
 		return nil, fmt.Errorf("ociVersion: %q is not a version 1 of the specification", s.Version)
 	}
 	if s.Process == nil {

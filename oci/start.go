@@ -45,21 +45,25 @@ func (r *invocation) start(ctx context.Context, c *container) error {
 	case c.NoProcess:
 		return errors.New("cannot start a container whose configuration has no process")
 	}
-	req, err := c.spec()
-	if err != nil {
-		return err
+	var req *request.Request
+	var hooks specs.Hooks
+	if !c.Plain {
+		var err error
+		if req, err = c.spec(); err != nil {
+			return err
+		}
+		hooks = hooksOf(req)
 	}
 	o, err := checkpoint.Adopt(c.Process)
 	if err != nil {
 		return err
 	}
 	defer o.Close()
-	hooks := hooksOf(req)
 	if err := startHooks(ctx, c, &hooks, o); err != nil {
 		return errors.Join(err, c.end())
 	}
 	var notify func(*os.File) error
-	if engine.ListenerPath(req) != "" {
+	if req != nil && engine.ListenerPath(req) != "" {
 		notify = func(f *os.File) error {
 			return engine.SendListenerOf(req, c.state(specs.StateCreating), c.Process.PID, f)
 		}

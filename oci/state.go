@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -40,6 +39,9 @@ type record struct {
 	// Files that were made outside.
 	PIDFile string   `json:"pidFile,omitempty"`
 	Parents []string `json:"parents,omitempty"` // directories above Planned, removed if they are empty then
+	// Plain: the configuration has neither hooks for later nor a listener, so that
+	// start and delete need not read it.
+	Plain bool `json:"plain,omitempty"`
 	// NoProcess: the configuration has none, so the container cannot be started.
 	NoProcess bool `json:"noProcess,omitempty"`
 }
@@ -59,10 +61,10 @@ const (
 	configFile = "config.json"
 )
 
-var validID = regexp.MustCompile(`^[A-Za-z0-9_+.-]+$`)
+const idLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+.-"
 
 func checkID(id string) error {
-	if !validID.MatchString(id) || id == "." || id == ".." || len(id) > 255 {
+	if id == "" || strings.Trim(id, idLetters) != "" || id == "." || id == ".." || len(id) > 255 {
 		return fmt.Errorf("invalid container ID %q: letters, digits and _ + - . only", id)
 	}
 	return nil

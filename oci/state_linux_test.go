@@ -114,3 +114,20 @@ func TestStateIsWhole(t *testing.T) {
 		t.Errorf("nobody's name is %q", name)
 	}
 }
+
+func TestVersions(t *testing.T) {
+	for s, want := range map[string]bool{
+		"1.0.0": true, "1.3.0": true, "1.0.2-dev": true, "1.10.20-rc.1+build.5": true, "1.0.0+x-y": true,
+		"": false, "1": false, "1.0": false, "1.0.0.0": false, "2.0.0": false, "0.1.0": false, "1.00.0": false, "1.0.x": false,
+		"1.0.0-": false, "1.0.0+": false, "v1.0.0": false, "1.0.0 ": false, "1..0": false, "1.0.0-a_b": false, "11.0.0": false,
+	} {
+		if got := version1(s); got != want {
+			t.Errorf("%q: %v", s, got)
+		}
+	}
+	for s, want := range map[string]bool{"a": true, "A-9_.+": true, "": false, ".": false, "..": false, "a/b": false, "a b": false, "é": false, "a\n": false} {
+		if got := checkID(s) == nil; got != want {
+			t.Errorf("ID %q: %v", s, got)
+		}
+	}
+}

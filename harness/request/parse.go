@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-
-	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // MaxSize is the largest config.json that Parse accepts, in bytes.
@@ -63,8 +61,9 @@ func Parse(data []byte, strict bool) (*Request, error) {
 	if err := w.document(); err != nil {
 		return nil, err
 	}
-	req := &Request{Spec: &specs.Spec{}, Ignored: w.ignored}
-	if err := json.Unmarshal(data, &document{Spec: req.Spec, Ext: &req.Ext}); err != nil {
+	req := &Request{Ignored: w.ignored}
+	var err error
+	if req.Spec, err = decode(data, &req.Ext); err != nil {
 		if te, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 			return nil, &ParseError{Field: te.Field, Err: fmt.Errorf("%s does not fit %s", te.Value, te.Type)}
 		}
