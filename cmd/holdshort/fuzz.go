@@ -33,6 +33,7 @@ type fuzzCmd struct {
 	Corpus   string        `help:"What some cases are derived from: a file or directory of examples, of \"holdshort corpus\" or results; none is nothing (default: that of --resume, or the built-in ones)." placeholder:"PATH"`
 	Max      int           `name:"max-findings" help:"End after so many cases with findings; 0 is never." default:"20" placeholder:"N"`
 	NoShrink bool          `help:"Do not make findings small."`
+	Engine   []string      `help:"Put each request through these engines (two or more of native, runc, crun, bwrap and the others of verify --engine) and compare them; with -n, --seed, --json, and --out as a directory for what is not explained." placeholder:"NAME,…" sep:","`
 	Out      string        `help:"Write results to a new file, as JSON lines." type:"path" placeholder:"FILE" xor:"file"`
 	Results  string        `help:"As --resume if the file is there, else as --out: for parts that may be started again." type:"path" placeholder:"FILE" xor:"file"`
 	Resume   string        `help:"Go on with the campaign in this file." type:"path" placeholder:"FILE" xor:"file"`
@@ -53,10 +54,14 @@ Examples:
   holdshort fuzz --for 1h --strength 3 --seed 7 --shard 3/16 --out 3.jsonl
   holdshort fuzz --resume results.jsonl -n 10000
   holdshort fuzz --shard auto --seed 7 -n 100000 --results "$DIR/$JOB_COMPLETION_INDEX.jsonl"
+  holdshort fuzz --engine runc,crun,bwrap,native -n 200 --seed 7 --out differences
   holdshort fuzz --list-parameters`
 }
 
 func (c *fuzzCmd) Run(ctx context.Context, s *streams) error {
+	if len(c.Engine) > 0 {
+		return c.differ(ctx, s)
+	}
 	shard, err := parseShard(c.Shard, os.Getenv)
 	if err != nil {
 		return usage(err)

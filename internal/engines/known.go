@@ -1,4 +1,4 @@
-package main
+package engines
 
 import (
 	"strings"
@@ -27,6 +27,7 @@ var knowns = []known{
 	{"runc crun", "memory.policy", oracle.Ignored, "", "linux.memoryPolicy is not known to these versions"},
 	{"runc crun", "memory.nodes", oracle.Ignored, "", "linux.memoryPolicy is not known to these versions"},
 	{"runc crun", "linux.memoryPolicy", oracle.Weaker, "", "not known to these versions"},
+	{"crun", refuses, oracle.Refused, "Broken pipe", "1.8.1 dies where a time and a pid namespace are asked for"},
 	{"bwrap unshare", "files", oracle.Inherited, "", "all descriptors are passed on, by design"},
 	{"bwrap unshare", "signals.ignored", oracle.Inherited, "", "dispositions are passed on, as execve does"},
 	{"bwrap unshare", "signals.blocked", oracle.Inherited, "", "the mask is passed on, as execve does"},
@@ -54,8 +55,8 @@ var knowns = []known{
 	{"", "fs.umask", oracle.Inherited, "", "passed on from the engine's caller (--clean)"},
 }
 
-// explain finds what is known of a finding, or nothing.
-func explain(engine, field string, o oracle.Outcome, says string) string {
+// Explain finds what is known of a finding, or nothing.
+func Explain(engine, field string, o oracle.Outcome, says string) string {
 	for _, k := range knowns {
 		group := strings.HasSuffix(k.field, "[") || strings.HasSuffix(k.field, ".")
 		if k.outcome == o && (k.field == field || group && strings.HasPrefix(field, k.field)) && strings.Contains(says, k.says) &&

@@ -1,9 +1,10 @@
-package main
+package engines
 
 import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 
 	"github.com/holdshort/holdshort/harness/engine"
 	"github.com/holdshort/holdshort/harness/request"
@@ -12,12 +13,12 @@ import (
 
 var someCaps = []string{"CAP_KILL", "CAP_CHOWN", "CAP_NET_BIND_SERVICE", "CAP_AUDIT_WRITE", "CAP_SETUID", "CAP_SETGID", "CAP_DAC_OVERRIDE", "CAP_SYS_CHROOT"}
 
-// draw makes request i: one that is valid, and that Debian's engines know every
+// Draw makes request i: one that is valid, and that Debian's engines know every
 // part of, so that what is found is no mere ignorance.
-func (b *bench) draw(seed, i uint64, e *engine.Foreign) *request.Request {
+func (b *Bench) Draw(seed, i uint64, e *engine.Foreign) *request.Request {
 	d := rand.New(rand.NewPCG(seed, i))
 	one := func(n int) bool { return d.IntN(n) == 0 }
-	r := b.base()
+	r := b.Base()
 	p, l := r.Spec.Process, r.Spec.Linux
 	r.Spec.Root.Readonly = one(2)
 	var ns []specs.LinuxNamespace
@@ -74,6 +75,39 @@ func (b *bench) draw(seed, i uint64, e *engine.Foreign) *request.Request {
 	return r
 }
 
+// drawFor makes request i for several engines: the same one for all. Other than
+// Draw's it may have parts that some of them do not know.
+func (b *Bench) drawFor(seed, i uint64, list []*engine.Foreign) *request.Request {
+	narrow := &engine.Foreign{Name: "minijail"} // all sets alike, which bwrap can say too
+	if !slices.ContainsFunc(list, func(e *engine.Foreign) bool { return !e.OCIRuntime() }) {
+		narrow, _ = engine.ByName("runc")
+	}
+	r := b.Draw(seed, i, narrow)
+	d := rand.New(rand.NewPCG(seed, ^i))
+	p, l := r.Spec.Process, r.Spec.Linux
+	for _, some := range []func(){
+		func() {
+			if r.Namespace(specs.UTSNamespace).Fresh() {
+				r.Spec.Domainname = fmt.Sprintf("domain%d", d.IntN(100))
+			}
+		},
+		func() { p.Scheduler = &specs.Scheduler{Policy: specs.SchedBatch, Nice: int32(d.IntN(10))} },
+		func() {
+			p.IOPriority = &specs.LinuxIOPriority{Class: specs.IOPRIO_CLASS_BE, Priority: d.IntN(8)}
+		},
+		func() { l.Personality = &specs.LinuxPersonality{Domain: specs.PerLinux32} },
+		func() { l.MemoryPolicy = &specs.LinuxMemoryPolicy{Mode: "MPOL_BIND", Nodes: "0"} },
+		func() { l.Namespaces = append(l.Namespaces, specs.LinuxNamespace{Type: specs.TimeNamespace}) },
+		func() { p.Capabilities = nil },
+		func() { l.RootfsPropagation = []string{"private", "slave", "shared"}[d.IntN(3)] },
+	} {
+		if d.IntN(12) == 0 {
+			some()
+		}
+	}
+	return r
+}
+
 func drawCaps(d *rand.Rand) *specs.LinuxCapabilities {
 	sub := func(of []string) (out []string) {
 		for _, c := range of {
@@ -93,7 +127,7 @@ func drawCaps(d *rand.Rand) *specs.LinuxCapabilities {
 	return c
 }
 
-func (b *bench) drawMounts(d *rand.Rand, r *request.Request) {
+func (b *Bench) drawMounts(d *rand.Rand, r *request.Request) {
 	l := r.Spec.Linux
 	if r.Namespace(specs.PIDNamespace).Fresh() {
 		for _, path := range []string{"/proc/keys", "/proc/timer_list", "/proc/kcore", "/proc/scsi"} {
@@ -131,7 +165,7 @@ func drawSeccomp(d *rand.Rand) *specs.LinuxSeccomp {
 
 // suit asks an engine that is no OCI runtime for ids that it can give: our own.
 // What else it has no words for is left out, and told.
-func (b *bench) suit(r *request.Request, e *engine.Foreign) {
+func (b *Bench) suit(r *request.Request, e *engine.Foreign) {
 	r.Ext.KeepIDs = true
 	r.Spec.Process.User = specs.User{}
 	c := r.Spec.Process.Capabilities

@@ -1,7 +1,6 @@
-package main
+package engines
 
 import (
-	"github.com/holdshort/holdshort/harness/oracle"
 	"github.com/holdshort/holdshort/harness/request"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -83,8 +82,8 @@ func cases() []oneCase {
 	}
 }
 
-// base is a small request that every engine can fulfil.
-func (b *bench) base() *request.Request {
+// Base is a small request that every engine can fulfil.
+func (b *Bench) Base() *request.Request {
 	umask := (*uint32)(nil)
 	none := &specs.LinuxCapabilities{}
 	r := &request.Request{Spec: &specs.Spec{
@@ -100,5 +99,3 @@ func (b *bench) base() *request.Request {
 	}
 	return r
 }
-
-func outcomeOf(s string) oracle.Outcome { return oracle.Outcome(s) }
