@@ -76,7 +76,7 @@ action: ## what action.yml does, here: CONFIG=config.json ENGINE=bwrap, or COMMA
 unprivileged: ## every test that the caller's user can run; installs nothing
 	@scripts/test.sh $(PKG)
 
-bench: ## launch latency and throughput against a C floor, os/exec and container runtimes; ARGS=-short
+bench: ## launch latency and throughput against a C floor, os/exec and container runtimes; ARGS=-short, ARGS=-shim: what the shim adds to a runtime
 	@scripts/bench.sh $(ARGS)
 
 lint: ## golangci-lint, shellcheck, and actionlint for the workflows

@@ -13,4 +13,5 @@ tiny bin/bench-floor bench/c/floor.c
 tiny bin/bench-true bench/c/true.c
 # Built, not `go run`: the go command would sit between the terminal and what is measured.
 go build -trimpath -o bin/bench ./bench
+case " $* " in *" -shim "*) CGO_ENABLED=0 go build -trimpath -o bin/holdshort ./cmd/holdshort ;; esac
 exec bin/bench -floor bin/bench-floor -workload bin/bench-true "$@"
