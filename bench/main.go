@@ -72,6 +72,9 @@ func run(s *settings, jsonPath string, onlyShim bool) error {
 	}
 	r := newResults(os.Stdout)
 	if onlyShim {
+		if s.holdshort, err = filepath.Abs(s.holdshort); err != nil {
+			return err
+		}
 		return errors.Join(shimOverhead(s, r, dir), writeTo(r, jsonPath))
 	}
 	if s.onlyFuzzing {
