@@ -325,3 +325,18 @@ func TestNativeByDefault(t *testing.T) {
 		t.Errorf("of a machine that nobody knows: %v", d)
 	}
 }
+
+// What was given up for its size and what went wrong are told apart.
+func TestCompareGivesUp(t *testing.T) {
+	wrong := wantedSpan{arch: seccomp.ArchX86_64, lo: 3, hi: 3, rules: []wantedRule{{[]seccomp.Condition{{Op: "?"}}, 0}}}
+	d := (&filterPolicy{policy: &seccomp.Policy{}, o: &SeccompOptions{}, spans: []wantedSpan{wrong}}).compare()
+	if len(d) != 1 || d[0].Outcome != Unobservable || !strings.HasPrefix(d[0].Explanation, "internal: ") || d[0].Name != "close" {
+		t.Errorf("got %v", d)
+	}
+	computes := raw(cbpf.Instruction{Code: cbpf.LoadAbs, K: 16}, cbpf.Instruction{Code: cbpf.AddK, K: 1}, cbpf.Instruction{Code: cbpf.ReturnA})
+	for _, d := range CheckSeccomp(seccompFrom(t, denyPtrace), []posture.Filter{computes}, onAMD64) {
+		if strings.HasPrefix(d.Explanation, "internal") {
+			t.Errorf("got %v", d)
+		}
+	}
+}
