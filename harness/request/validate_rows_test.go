@@ -634,6 +634,8 @@ func TestValidateNetwork(t *testing.T) {
 		rule(`"priority":2147483647`):                 "",
 		rule(`"priority":2147483648`):                 "holdshort.network.rules[0].priority",
 		rule(`"from":"10.0.0.0/8"`):                   "",
+		rule(`"from":"fd00::/8"`):                     "",
+		rule(`"to":"fd00::/8"`):                       "",
 		rule(`"to":"10.0.0.0/8"`):                     "",
 		rule(`"from":"10.0.0.0/8","to":"11.0.0.0/8"`): "",
 		rule(`"from":"fd00::/8","to":"fe00::/8"`):     "",
