@@ -1,4 +1,4 @@
-// Command holdshort-oci is "holdshort oci" alone: a third of the size, and so
+// Command holdshort-oci is "holdshort oci" alone: less than half the size, and so
 // started faster (suites/oci/speed), for callers that start a runtime for each
 // step in the life of a container. What it has not got is the verifier: with
 // --verify it becomes holdshort, which has to be beside it or in PATH.

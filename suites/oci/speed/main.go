@@ -1,6 +1,7 @@
 // Command speed compares OCI runtimes: what run, create, start and delete of a
 // container that does nothing take, what the runtime's own start takes (its
-// --version), and what memory a container has that was created. All take turns in
+// --version), the processor time of all that, and what memory a container has that
+// was created. All take turns in
 // one run, in another order each time, since absolute figures say more about the
 // machine than about a runtime. The last one named is what ratios are of.
 //
@@ -30,7 +31,8 @@ import (
 type runtime struct {
 	name, path string
 	took       map[string][]time.Duration
-	parked     []int // KiB
+	cpu        []time.Duration // of all steps of a round
+	parked     []int           // KiB
 }
 
 // steps are what is measured, in order.
@@ -147,6 +149,7 @@ func makeBundle(dir, program, runtime string) error {
 func (r *runtime) once(bundle, state string, discard bool) error {
 	id := fmt.Sprintf("holdshort-speed-%d-%s", os.Getpid(), r.name)
 	pidFile := filepath.Join(bundle, "pid")
+	var cpu time.Duration
 	step := func(name string, args ...string) error {
 		cmd := exec.Command(r.path, append([]string{"--root", state, name}, args...)...)
 		cmd.Dir = bundle
@@ -155,8 +158,10 @@ func (r *runtime) once(bundle, state string, discard bool) error {
 		if err := cmd.Run(); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
+		took := time.Since(begun)
+		cpu += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 		if !discard {
-			r.took[name] = append(r.took[name], time.Since(begun))
+			r.took[name] = append(r.took[name], took)
 		}
 		return nil
 	}
@@ -192,7 +197,13 @@ func (r *runtime) once(bundle, state string, discard bool) error {
 			break
 		}
 	}
-	return step("delete", id)
+	if err := step("delete", id); err != nil {
+		return err
+	}
+	if !discard {
+		r.cpu = append(r.cpu, cpu)
+	}
+	return nil
 }
 
 // pss is the proportional share of memory of a process, see
@@ -216,15 +227,15 @@ func print(all []*runtime) {
 	for _, s := range steps {
 		fmt.Printf("%-18s", s)
 	}
-	fmt.Println("created")
+	fmt.Printf("%-18screated\n", "processor")
 	for _, r := range all {
 		fmt.Printf("%-12s", r.name)
 		for _, s := range steps {
 			fmt.Printf("%-18s", fmt.Sprintf("%.2f ms  x%.2f", ms(r.took[s]), ms(r.took[s])/ms(base.took[s])))
 		}
-		fmt.Printf("%d KiB\n", median(r.parked))
+		fmt.Printf("%-18s%d KiB\n", fmt.Sprintf("%.2f ms  x%.2f", ms(r.cpu), ms(r.cpu)/ms(base.cpu)), median(r.parked))
 	}
-	fmt.Printf("medians of %d; x: as a multiple of %s; created: memory (Pss) of a container's process before start\n", len(base.parked), base.name)
+	fmt.Printf("medians of %d; x: as a multiple of %s; processor: time of all five; created: memory (Pss) of a container's process before start\n", len(base.parked), base.name)
 }
 
 func ms(d []time.Duration) float64 { return float64(median(d).Microseconds()) / 1e3 }
