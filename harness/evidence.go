@@ -39,6 +39,8 @@ type held struct {
 
 	// devicesAllowed are the rules that another engine adds by itself.
 	devicesAllowed []specs.LinuxDeviceCgroup
+	// mountsAllowed are where it mounts something unasked.
+	mountsAllowed []string
 
 	observer *probes.Observer // nil without one
 	frozen   bool             // the workload has passed execve, and is held there
@@ -99,6 +101,8 @@ func (h *held) look(b *oracle.Beyond) (got any, holds bool, why string, err erro
 		return h.propagation(b.Want.(string))
 	case name == "mounts.propagation":
 		return h.sharedMounts()
+	case name == "mounts.unasked":
+		return h.unaskedMounts()
 	case name == "linux.maskedPaths":
 		return h.masked(b.Want.(string))
 	case name == "linux.readonlyPaths":

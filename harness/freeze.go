@@ -33,7 +33,7 @@ var (
 // and has noticed nothing.
 func (l *launch) inFreezer(ctx context.Context, beyond []oracle.Beyond) (*checkpoint.Workload, error) {
 	h := l.evidenceAt(AtFrozen)
-	h.mountsBefore(len(l.req.Spec.Mounts) > 0)
+	h.mountsBefore(needsTable(l.req))
 	w, err := l.release(ctx)
 	if w != nil && err != nil {
 		l.frozen = &Snapshot{At: AtFrozen, Void: err.Error()}

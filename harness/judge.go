@@ -37,6 +37,9 @@ func (c *Check) Name() string {
 
 // Class says how the field got into the expectation.
 func (c *Check) Class() oracle.Class {
+	if c.beyond != nil && c.beyond.Unasked {
+		return oracle.Kept
+	}
 	if c.beyond != nil {
 		return oracle.Requested
 	}
@@ -353,6 +356,8 @@ func (c *Check) weigh(evidence []Evidence) {
 		case !e.Known:
 		case e.Holds:
 			c.Outcome = oracle.Equal
+		case c.beyond.Unasked:
+			c.Outcome = oracle.Leaked
 		default:
 			c.Outcome = oracle.Weaker
 		}

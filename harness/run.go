@@ -326,7 +326,7 @@ func (l *launch) evidenceAt(at At) held {
 // shows.
 func (l *launch) inSteps(ctx context.Context, beyond []oracle.Beyond) (*checkpoint.Workload, error) {
 	h := l.evidenceAt(AtHeld)
-	h.mountsBefore(len(l.req.Spec.Mounts) > 0)
+	h.mountsBefore(needsTable(l.req))
 	w, err := l.r.launcher.Spawn(ctx, l.launched, l.opts)
 	if err != nil {
 		return nil, err

@@ -50,7 +50,7 @@ func TestSabotageMounts(t *testing.T) {
 	}
 	weaker := finds{"mounts[0]": oracle.Weaker}
 	noRoot := config(func(c *checkpoint.Config) { c.Root = checkpoint.Root{} })
-	pivoted := []string{"fs.", "exec.exe", "exec.exe_nlink"}
+	pivoted := []string{"fs.", "exec.exe", "exec.exe_nlink", "mounts.unasked"}
 	propagation := func(p string) func(*testing.T, *request.Request) {
 		return func(t *testing.T, q *request.Request) {
 			t.Helper()
@@ -96,6 +96,12 @@ func TestSabotageMounts(t *testing.T) {
 		{name: "propagation/of a mount that nobody asked for", ask: tmpfs, tamper: config(func(c *checkpoint.Config) {
 			c.Mounts = append(c.Mounts, checkpoint.Mount{Target: "/tmp", Type: "tmpfs", Options: []string{"shared"}})
 		}), want: finds{"mounts.propagation": oracle.Weaker}},
+		{name: "unasked/of the host's root", ask: root(false, scratch), tamper: config(func(c *checkpoint.Config) {
+			c.Mounts = append(c.Mounts, checkpoint.Mount{Source: "/", Target: "/mnt", Options: []string{"rbind"}})
+		}), want: finds{"mounts.unasked": oracle.Leaked}},
+		{name: "unasked/below one that was asked for", ask: root(false, scratch), tamper: config(func(c *checkpoint.Config) {
+			c.Mounts = append(c.Mounts, checkpoint.Mount{Source: "/etc/passwd", Target: "/tmp/passwd", Options: []string{"bind"}})
+		}), want: finds{"mounts.unasked": oracle.Leaked}},
 	})
 }
 

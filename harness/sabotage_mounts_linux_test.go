@@ -111,15 +111,15 @@ func TestSabotageMountOptions(t *testing.T) {
 		{name: "tmpfs/tmpcopyup", ask: mounts(specs.Mount{Destination: "/bin", Type: "tmpfs", Source: "tmpfs", Options: []string{"tmpcopyup"}}), tamper: config(func(c *checkpoint.Config) {
 			c.Mounts[0] = checkpoint.Mount{Source: "tmpfs", Target: "/bin", Type: "tmpfs", Options: []string{"mode=1777"}}
 			c.Mounts = append(c.Mounts, checkpoint.Mount{Source: root + "/bin/true", Target: "/bin/true", Options: []string{"bind"}})
-		}), want: weaker, also: []string{"exec.exe"}},
-		{name: "bind of a file/another", ask: mounts(specs.Mount{Destination: "/mnt/f", Source: file, Options: []string{"bind", "ro"}}), tamper: config(func(c *checkpoint.Config) { c.Mounts[0].Source = "/etc/passwd" }), want: weaker},
+		}), want: weaker, also: []string{"exec.exe", "mounts.unasked"}},
+		{name: "bind of a file/another", ask: mounts(specs.Mount{Destination: "/mnt/f", Source: file, Options: []string{"bind", "ro"}}), tamper: config(func(c *checkpoint.Config) { c.Mounts[0].Source = "/etc/passwd" }), want: weaker, also: []string{"mounts.unasked"}},
 		{name: "bind/a shared one", ask: rec(), tamper: config(func(c *checkpoint.Config) { c.Mounts[0].Options = []string{"rbind", "rshared"} }), want: weaker, also: []string{"mounts.propagation"}},
 		{name: "bind/private instead of shared", need: needSetattr, ask: rec("rshared"), tamper: config(func(c *checkpoint.Config) { c.Mounts[0].Options = []string{"rbind", "rprivate"} }), want: weaker},
 		{name: "bind/another directory", ask: rec("ro"), tamper: config(func(c *checkpoint.Config) { c.Mounts[0].Source = elsewhere }), want: weaker},
 		{name: "bind/not recursive", ask: rec("ro"), tamper: replace("rbind", "bind"), want: weaker},
 		{
 			name: "bind/recursive", ask: mounts(specs.Mount{Destination: "/mnt", Source: source, Options: []string{"bind"}}),
-			tamper: replace("bind", "rbind"), want: weaker,
+			tamper: replace("bind", "rbind"), want: weaker, also: []string{"mounts.unasked"},
 		},
 	}
 	for _, o := range []string{"rro", "rnosuid", "rnodev", "rnoexec", "rnoatime", "rnodiratime", "rnosymfollow"} {

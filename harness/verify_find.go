@@ -94,7 +94,7 @@ func (v *Verifier) engineRun(req *request.Request, opts *VerifyOptions) *engineR
 	}
 	if v.proc != nil {
 		e.before = l.evidenceAt(AtFrozen)
-		e.before.mountsBefore(len(req.Spec.Mounts) > 0)
+		e.before.mountsBefore(needsTable(req))
 	}
 	return e
 }

@@ -191,13 +191,13 @@ func (e *engineRun) read(st *stopped, pid int) {
 	st.launch = l
 	h := e.before // the table of mounts as it was before is shared, and only read
 	h.pid, h.cfg, h.req = pid, l.cfg, req
-	h.devicesAllowed = e.profile().Devices
+	h.devicesAllowed, h.mountsAllowed = e.profile().Devices, e.profile().Mounts
 	h.own, h.ownLinks = len(req.Ext.Cgroup.Limits), len(req.Ext.Network.Links)
 	if in, err := os.OpenFile(h.proc("fd/0"), unix.O_RDONLY|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0); err == nil && e.req.Process().Terminal {
 		defer in.Close()
 		h.stdin = in
 	}
-	st.evidence = h.gather(oracle.Asked(e.req))
+	st.evidence = h.gather(oracle.AskedOfEngine(e.req))
 }
 
 // placedRequest is the request with the cgroups that the engine has chosen, if

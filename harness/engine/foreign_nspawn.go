@@ -21,6 +21,8 @@ var nspawn = Foreign{
 		// systemd-nspawn(1), "--setenv=", and the container interface
 		// (CONTAINER_INTERFACE.md).
 		EnvAdds: []string{"PATH", "container", "TERM", "HOME", "USER", "LOGNAME", "container_uuid", "NOTIFY_SOCKET", "LANG", "container_host_id", "container_host_version_id", "container_host_build_id", "container_host_variant_id"},
+		// systemd-nspawn(1): the API file systems, and /run/host.
+		Mounts: []string{"/proc/", "/sys/", "/dev/", "/run/", "/tmp"},
 	},
 }
 

@@ -24,6 +24,11 @@ var (
 			// podman-run(1), "ENVIRONMENT"; HOME is the runtime's.
 			EnvAdds: []string{"PATH", "TERM", "HOSTNAME", "HOME", "container"},
 			Devices: append(DefaultDevices(), append(allow("c", 10, 200), allow("c", 5, 1)...)...),
+			// Its own config.json has them, whatever was asked for: podman-run(1), "--volume", "--read-only".
+			Mounts: []string{
+				"/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/sys", "/sys/fs/cgroup/", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf",
+				"/run/.containerenv", "/run/secrets",
+			},
 		},
 	}
 	docker = Foreign{

@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,7 +17,31 @@ import (
 type Beyond struct {
 	Field string // in the request: "mounts[2]"
 	Want  any
+	// Unasked: nobody asked for it, so that without evidence the verdict does
+	// not become unknown, and what is there is leaked.
+	Unasked bool
 }
+
+// Unasked mounts are those of the workload that nobody asked for, in a root of its
+// own: what the engine forgot to unmount of the host, for one.
+const unaskedMounts = "mounts.unasked"
+
+// ofItsOwn reports that all mounts of the workload are those that were asked for.
+func ofItsOwn(r *request.Request) bool {
+	root := r.Spec.Root
+	return root != nil && root.Path != "" && path.Clean(root.Path) != "/" && r.Namespace(specs.MountNamespace).Fresh()
+}
+
+// AskedOfEngine is Asked for an engine that is not our own launcher.
+func AskedOfEngine(r *request.Request) []Beyond {
+	out := Asked(r)
+	if ofItsOwn(r) && !slices.ContainsFunc(out, func(b Beyond) bool { return b.Field == unaskedMounts }) {
+		out = append(out, Beyond{Field: unaskedMounts, Want: noneUnasked, Unasked: true})
+	}
+	return out
+}
+
+const noneUnasked = "none but those that were asked for"
 
 // Asked lists what the request asks for beyond what a posture shows, in a fixed
 // order.
@@ -24,19 +49,24 @@ func Asked(r *request.Request) []Beyond {
 	var out []Beyond
 	add := func(asked bool, field string, want any) {
 		if asked {
-			out = append(out, Beyond{field, want})
+			out = append(out, Beyond{Field: field, Want: want})
 		}
 	}
 	each := func(field string, n int, want func(i int) any) {
 		for i := range n {
-			out = append(out, Beyond{field + "[" + strconv.Itoa(i) + "]", want(i)})
+			out = append(out, Beyond{Field: field + "[" + strconv.Itoa(i) + "]", Want: want(i)})
 		}
 	}
 	s, l, p, x := r.Spec, r.Linux(), r.Process(), &r.Ext
 	each("mounts", len(s.Mounts), func(i int) any { return s.Mounts[i] })
 	add(l.RootfsPropagation != "", "linux.rootfsPropagation", l.RootfsPropagation)
 	fresh := r.Namespace(specs.MountNamespace).Fresh()
-	add(fresh && (l.RootfsPropagation != "" || len(s.Mounts)+len(l.MaskedPaths)+len(l.ReadonlyPaths)+len(l.Devices) > 0), "mounts.propagation", "not shared, unless asked for")
+	if fresh && (l.RootfsPropagation != "" || len(s.Mounts)+len(l.MaskedPaths)+len(l.ReadonlyPaths)+len(l.Devices) > 0) {
+		add(true, "mounts.propagation", "not shared, unless asked for")
+		if ofItsOwn(r) {
+			out = append(out, Beyond{Field: unaskedMounts, Want: noneUnasked, Unasked: true})
+		}
+	}
 	each("linux.maskedPaths", len(l.MaskedPaths), func(i int) any { return l.MaskedPaths[i] })
 	each("linux.readonlyPaths", len(l.ReadonlyPaths), func(i int) any { return l.ReadonlyPaths[i] })
 	each("linux.devices", len(l.Devices), func(i int) any { return l.Devices[i] })

@@ -11,7 +11,7 @@ func askedTuning(r *request.Request) []Beyond {
 	var out []Beyond
 	add := func(asked bool, field string, want any) {
 		if asked {
-			out = append(out, Beyond{field, want})
+			out = append(out, Beyond{Field: field, Want: want})
 		}
 	}
 	x := &r.Ext

@@ -97,7 +97,9 @@ func expect(req *request.Request, caller *posture.Posture, feat Features, inside
 	b.exec()
 	b.state()
 	b.profile()
-	e.beyond = Asked(req)
+	if e.beyond = Asked(req); feat.Profile != nil {
+		e.beyond = AskedOfEngine(req)
+	}
 	return e
 }
 

@@ -59,7 +59,7 @@ func landlockRules(p *landlock.Policy) []Beyond {
 		l, f := &p.Layers[i], "holdshort.landlock.layers["+strconv.Itoa(i)+"]"
 		for j, r := range l.RestrictFlags {
 			if r != "tsync" { // a workload begins with one thread
-				out = append(out, Beyond{f + ".restrictFlags[" + strconv.Itoa(j) + "]", r})
+				out = append(out, Beyond{Field: f + ".restrictFlags[" + strconv.Itoa(j) + "]", Want: r})
 			}
 		}
 	}

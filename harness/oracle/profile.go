@@ -47,6 +47,9 @@ type Profile struct {
 	// Devices are rules that the engine documents to add to
 	// linux.resources.devices: those of the devices that it makes by itself.
 	Devices []specs.LinuxDeviceCgroup
+	// Mounts are where the engine documents to mount something by itself, and
+	// if it ends in a slash, also below.
+	Mounts []string
 }
 
 // choice is what the spec leaves to the engine: why any value will do, or only

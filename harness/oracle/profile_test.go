@@ -152,6 +152,7 @@ var elsewhere = map[string]string{
 	"Libseccomp":    "seccomp_prop_test.go, both dialects, and harness: TestFilterJudge",
 	"NewerIsENOSYS": "TestNewerIsENOSYS, and harness: TestFilterJudge",
 	"Devices":       "harness: TestMoreDevices",
+	"Mounts":        "harness: TestUnaskedMounts",
 }
 
 // engineCaller is who starts an engine: with three files as standard streams.

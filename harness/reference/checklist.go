@@ -60,8 +60,8 @@ var checklist = []Row{
 		State: "the names of the uts namespace", Engines: "runc 1.1.5 ignores domainname and exits with 0",
 	},
 	{
-		Field: "root.path, root.readonly", Checks: []string{"fs.root", "fs.root_is_mount_root", "fs.root_read_only"}, Spec: "config.md#root",
-		State: "the directory that was named, as the root of a mount and of the mount tree (pivoted, not only chrooted), read-only if asked", Engines: "unshare --root uses chroot",
+		Field: "root.path, root.readonly", Checks: []string{"fs.root", "fs.root_is_mount_root", "fs.root_read_only", "mounts.unasked"}, Spec: "config.md#root",
+		State: "the directory that was named, as the root of a mount and of the mount tree (pivoted, not only chrooted), read-only if asked; in it no mount but those that were asked for, those of the directory itself, and devices", Engines: "unshare --root uses chroot",
 	},
 	{
 		Field: "mounts[]", Checks: []string{"mounts["}, Spec: "config.md#mounts",

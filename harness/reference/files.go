@@ -9,7 +9,7 @@ var files = []Constraint{
 		Note:  "without mount_setattr, or for data of more than 255 bytes: mount, on the descriptor's link in /proc",
 	},
 	{
-		Config: []string{"Propagation"}, Key: "linux.rootfsPropagation", Call: "mount MS_PRIVATE, MS_SLAVE, …", Proof: []string{"fs.root_propagation", "linux.rootfsPropagation", "mounts.propagation"},
+		Config: []string{"Propagation"}, Key: "linux.rootfsPropagation", Call: "mount MS_PRIVATE, MS_SLAVE, …", Proof: []string{"fs.root_propagation", "linux.rootfsPropagation", "mounts.propagation", "mounts.unasked"},
 		Note: "private in every new mount namespace unless asked otherwise, which is judged without being asked for: of the root always, of the other mounts where mounts are looked at",
 	},
 	{
