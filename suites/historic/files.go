@@ -141,7 +141,8 @@ func pathRows() []Row {
 	return []Row{
 		{
 			Number: 39, ID: "CVE-2019-19921, CVE-2023-27561, CVE-2023-28642", Where: "runc before 1.0.0-rc10 and 1.1.5", Title: "/proc is a link of the image's that changes under the engine's hands, so that masks are made elsewhere",
-			How: "proc is mounted at /real and the mask below /proc, a link to /decoy; then the link leads to /real", Frozen: true, Finds: masked,
+			How: "proc is mounted at /real and the mask below /proc, a link to /decoy; then the link leads to /real", Frozen: true,
+			Finds: Finds{"linux.maskedPaths[0]": oracle.Weaker, "mounts.unasked": oracle.Leaked}, // the mask in the decoy
 			Ask: func(s *Scene) {
 				if root := hide(s); s.Wrong {
 					for _, d := range []string{"real", "decoy"} {

@@ -98,7 +98,7 @@ func filterRows() []Row {
 					return err
 				}
 				return inOrder(denied("close_range"), func(e *Engine) error {
-					if err := unix.CloseRange(3, 1<<31-1, unix.CLOSE_RANGE_CLOEXEC); !e.Wrong {
+					if err := unix.CloseRange(9, 9, 0); !e.Wrong {
 						return err
 					}
 					return nil

@@ -130,6 +130,10 @@ func (s *Scene) label() {
 		}
 	}
 	enforce("1")
+	if err := exec.CommandContext(s.Context(), Program).Run(); err != nil { // Linux 5.10 and 6.1, for a reason that was not found
+		enforce("0")
+		s.Skip("needs a kernel that executes programs under so small a policy of SELinux: ", err)
+	}
 	s.After(func() { enforce("0") })
 	s.Request.Spec.Process.SelinuxLabel, s.Engine.Vars["label"] = box, box
 }

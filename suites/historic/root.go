@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/holdshort/holdshort/harness/oracle"
 	"github.com/holdshort/holdshort/internal/exitzero"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -127,4 +128,31 @@ func (e *Engine) leave(fd, as int) error {
 
 func mountProc(_ *Engine, root string) error {
 	return os.NewSyscallError("mount proc", unix.Mount("proc", filepath.Join(root, "proc"), "proc", 0, ""))
+}
+
+// more are wrong states that are not among the bugs of the past.
+func more() []Row {
+	return []Row{{
+		Number: 1001, ID: "none", Where: "nowhere yet", Title: "the root of the host is left mounted below the new one",
+		How: "no umount2(2) after pivot_root(2)", Frozen: true, Finds: Finds{"mounts.unasked": oracle.Leaked},
+		Ask: func(s *Scene) {
+			root := s.Image()
+			if err := os.Mkdir(filepath.Join(root, "old"), 0o755); err != nil {
+				s.Fatal(err)
+			}
+		},
+		Do: func(e *Engine) error {
+			root, err := e.enter()
+			if err != nil {
+				return err
+			}
+			if err := unix.PivotRoot(root, filepath.Join(root, "old")); err != nil {
+				return os.NewSyscallError("pivot_root", err)
+			}
+			if err := unix.Chdir("/"); err != nil || e.Wrong {
+				return err
+			}
+			return os.NewSyscallError("umount2", unix.Unmount("/old", unix.MNT_DETACH))
+		},
+	}}
 }

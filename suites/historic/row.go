@@ -45,7 +45,7 @@ func Rows() []Row {
 }
 
 func row(n int) *Row {
-	rows := Rows()
+	rows := slices.Concat(Rows(), more())
 	for i := range rows {
 		if rows[i].Number == n {
 			return &rows[i]
