@@ -38,7 +38,7 @@ soak: ## N random, verified launches (default 10000): no finding, nothing left b
 
 WHAT ?= suites,fuzz,compare
 matrix: build ## all tests, N verified random launches, and the same launches compared, on every kernel of the catalogue; KERNELS=5.10,host PKG=./probes WHAT=fuzz
-	@scripts/deps.sh vm
+	@scripts/deps.sh vm guests
 	@scripts/matrix.sh $(if $(KERNELS),--kernels $(KERNELS)) --what $(WHAT) -n $(or $(N),2000) --seed $(or $(SEED),1) --json matrix.json $(ARGS) $(PKG)
 
 ARM64 ?= 6.1,6.12

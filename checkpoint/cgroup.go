@@ -114,7 +114,7 @@ func writeLimit(dir string, l CgroupLimit) error {
 	f, err := os.OpenFile(filepath.Join(dir, l.File), os.O_WRONLY, 0)
 	if errors.Is(err, unix.ENOENT) && strings.Contains(l.File, ".") {
 		controller, _, _ := strings.Cut(l.File, ".")
-		return fmt.Errorf("%w: is the controller %q enabled in the parent's cgroup.subtree_control?", unix.ENOENT, controller)
+		return fmt.Errorf("%w: is the controller %q enabled in the parent's cgroup.subtree_control, and the file one that this kernel has?", unix.ENOENT, controller)
 	}
 	if err != nil {
 		return err

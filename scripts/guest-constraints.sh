@@ -64,6 +64,7 @@ for k in "${kernels[@]}"; do
 	in_guest "two processors" "$k" '^TestSabotageResources$/cpus|partition' : --cpus 2
 	in_guest SELinux "$k" SELinux : --append security=selinux
 	in_guest "cgroups of version 1" "$k" '^TestSabotageResources$/^v1' "$v1" --module null_blk
+	pkg=checkpoint run_tests "cgroups of version 1, what the launcher writes" "$k" '^TestCgroup(Devices|Limits)$' "$v1" -- -test.v
 	# A processor whose speculation the kernel leaves to processes. setcpuid (since 6.15) gives it the barriers that
 	# QEMU does not emulate: nothing is protected by them, but what the kernel keeps of each process is the same.
 	in_guest speculation "$k" '^TestSabotageIdentity$/store|indirect' : --cpu EPYC-Rome \

@@ -25,4 +25,8 @@ fi
 # Tests of our own programs and of what reads results, each of whose steps starts an observer, say nothing of a kernel that
 # doctor, fuzz and compare, which are in every guest, do not: only the host's row runs them.
 here=(--here ./bench/... --here ./fuzz/... --here ./cmd/... --here ./internal/cmd/... --here ./report/... --here ./scripts/... --here ./vm/...)
-bin/holdshort matrix --short "${floor[@]}" "${host[@]}" "${here[@]}" "$@"
+# Tests that compile a profile of AppArmor do so in the guest.
+tools=()
+PATH="$PATH:/usr/sbin:/sbin"
+! command -v apparmor_parser >/dev/null || tools=(-t apparmor_parser)
+bin/holdshort matrix --short --elsewhere scripts/matrix-elsewhere.txt "${floor[@]}" "${host[@]}" "${here[@]}" "${tools[@]}" "$@"

@@ -32,6 +32,10 @@ func TestElsewhere(t *testing.T) {
 			t.Errorf("%s: %+v", name, r)
 		}
 	}
+	m, r := &Matrix{Elsewhere: list}, &Report{Rows: []*Row{row(Host, pass, Test{"m/c", "TestS/a", Pass, "", 0})}}
+	if m.weigh(r); !r.Good {
+		t.Errorf("a machine that has it: %+v", r)
+	}
 	for _, wrong := range []string{"c TestS", "c", "c Test[ x"} {
 		if list, err := ReadElsewhere(strings.NewReader(wrong)); err == nil {
 			t.Errorf("%q is read: %v", wrong, list)
