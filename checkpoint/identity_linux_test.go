@@ -135,6 +135,14 @@ func TestProgramFromOutsideTheRoot(t *testing.T) {
 	res, err := l.Run(context.Background(), &Config{
 		Args: []string{"tiny"}, Namespaces: []Namespace{{Kind: Mnt}}, Root: Root{Path: t.TempDir()},
 	}, &Options{Program: image})
+	var e *Error
+	if errors.As(err, &e) || errors.As(res.Err, &e) {
+		// TOMOYO looks up the name of the descriptor, for which there is nothing here; since commit ada1986d0797 it
+		// then takes the path (security/tomoyo/domain.c).
+		if lsm, _ := os.ReadFile("/sys/kernel/security/lsm"); e.Stage == StageExec && errors.Is(e, unix.ENOENT) && strings.Contains(string(lsm), "tomoyo") {
+			t.Skip("needs a kernel whose TOMOYO takes a program by descriptor in a root without /dev: ", e)
+		}
+	}
 	if err != nil || res.State != Exited || res.ExitCode != 0 {
 		t.Errorf("%v %v", res, err)
 	}
