@@ -157,6 +157,9 @@ func (h host) signature(p *posture.Posture) map[string]string {
 	return out
 }
 
+// StateID identifies a state, as in [Signature] and [Example].
+func StateID(state map[string]string) string { return hash(state) }
+
 // hash identifies a state.
 func hash(state map[string]string) string {
 	h := sha256.New()
