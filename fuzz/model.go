@@ -197,13 +197,27 @@ func (md *Model) key(parts ...uint64) uint64 {
 // are no parameter, as names and addresses; a parameter's details do not
 // depend on which others are on.
 func (md *Model) Build(a Assignment, seed, index uint64) *request.Request {
+	return md.build(a, md.key(seed, index), index)
+}
+
+// BuildAs is Build with the details that another model gives, by its hash: an
+// example of that model is the same request, as far as the machine does not limit
+// details.
+func (md *Model) BuildAs(model string, a Assignment, seed, index uint64) (*request.Request, error) {
+	sum, err := hex.DecodeString(model)
+	if err != nil || len(sum) != 8 {
+		return nil, fmt.Errorf("fuzz: %q is not the hash of a model", model)
+	}
+	return md.build(a, cover.Key(binary.LittleEndian.Uint64(sum), seed, index), index), nil
+}
+
+func (md *Model) build(a Assignment, key, index uint64) *request.Request {
 	d := &drawer{m: md.m, r: request.New(md.m.Dir + "/workload"), index: index, on: map[string]bool{}}
 	for i, v := range a {
 		if v > 0 {
 			d.on[md.params[i].Name] = true
 		}
 	}
-	key := md.key(seed, index)
 	for i, v := range a {
 		if v > 0 {
 			name := sha256.Sum256([]byte(md.params[i].Name))

@@ -221,3 +221,28 @@ func TestDescription(t *testing.T) {
 		}
 	}
 }
+
+// TestBuildAs: an example of a model is the same request of another one that has its
+// parameters.
+func TestBuildAs(t *testing.T) {
+	old, now := model(t, able()), model(t, capable())
+	for i := range uint64(50) {
+		a := old.Space().Sparse(cover.NewStream(i), slices.Repeat([]uint8{70}, len(old.params)))
+		b, err := now.Assign(old.Words(a))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := now.BuildAs(old.Hash(), b, 3, i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := text(t, r), text(t, old.Build(a, 3, i)); got != want {
+			t.Errorf("case %d, %s:\n%s\nof its own model:\n%s", i, old.Text(a), got, want)
+		}
+	}
+	for _, hash := range []string{"", "xyz", "00"} {
+		if _, err := now.BuildAs(hash, make(Assignment, len(now.params)), 1, 1); err == nil {
+			t.Errorf("%q is taken for the hash of a model", hash)
+		}
+	}
+}

@@ -135,9 +135,6 @@ func (c *replayCmd) examples(ctx context.Context, s *streams, b *campaign.Bench,
 			continue
 		}
 		other++
-		if e.Request == nil && e.Model != b.Model.Hash() {
-			differs = append(differs, "its details are this model's")
-		}
 		fmt.Fprintf(s.out, "state %s: constrained, and in another state than on Linux %s: %s (%s)\n", e.ID, e.Kernel, strings.Join(differs, "; "), fuzz.Words(e.Values))
 	}
 	fmt.Fprintf(s.out, "%d examples: %d as they were, %d constrained in another state, %d not possible here, %d not constrained\n",
@@ -174,7 +171,8 @@ func notConstrained(last *campaign.Verdict, keys map[string]int, tries int) int 
 }
 
 // exampleRequest is the request of an example, and its caller: the one that is
-// written down, or what this machine's model makes of its parameters.
+// written down, or what this machine makes of its parameters, with the details of
+// the model that it is of.
 func exampleRequest(b *campaign.Bench, e *campaign.Example) (*request.Request, []string, error) {
 	if e.Request != nil {
 		r, err := moved(e.Request, e.Dir, b.Dir)
@@ -184,5 +182,6 @@ func exampleRequest(b *campaign.Bench, e *campaign.Example) (*request.Request, [
 	if err != nil {
 		return nil, nil, err
 	}
-	return b.Model.Build(a, e.Seed, e.Index), b.Model.Caller(a), nil
+	r, err := b.Model.BuildAs(e.Model, a, e.Seed, e.Index)
+	return r, b.Model.Caller(a), err
 }

@@ -60,7 +60,11 @@ func TestSeedsAreConstrained(t *testing.T) {
 		ctx := campaign.WithCaller(t.Context(), b.Model.Caller(a))
 		var v *campaign.Verdict
 		for range 5 { // evidence may be lost
-			if r := b.Model.Build(a, e.Seed, e.Index); v == nil || !v.Judged {
+			r, err := b.Model.BuildAs(e.Model, a, e.Seed, e.Index)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v == nil || !v.Judged {
 				v = b.Run(ctx, r, r)
 			}
 		}
