@@ -78,7 +78,7 @@ func (c *chart) line(number int, name string, points []Point, share func(Point) 
 	c.Lines = append(c.Lines, l)
 }
 
-// shares is the chart of pairs and triples.
+// shares is the chart of pairs and triples, and of what is estimated of more.
 func shares(v *Coverage) *chart {
 	c := newChart("Combinations of values that were judged, of those feasible", v.Curve)
 	if c == nil {
@@ -95,6 +95,17 @@ func shares(v *Coverage) *chart {
 	}
 	c.line(1, "pairs", v.Curve, func(p Point) float64 { return part(p.Pairs, v.AllPairs) })
 	c.line(2, "triples", v.Curve, func(p Point) float64 { return part(p.Triples, v.AllTriples) })
+	// The least and the most of what is estimated.
+	for i, e := range v.Estimates {
+		if n := len(v.Estimates) - 1; i == 0 || i == n {
+			c.line(3+min(i, 1), fmt.Sprintf("%d-way", e.Strength), v.Curve, func(p Point) float64 {
+				if i < len(p.Estimated) {
+					return p.Estimated[i]
+				}
+				return 0
+			})
+		}
+	}
 	c.Label = "Curve over judged cases: " + v.String() + " after the last case"
 	return c
 }

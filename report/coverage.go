@@ -42,6 +42,8 @@ type Point struct {
 	Triples  int64 `json:"triples"`
 	States   int   `json:"states"`
 	Findings int   `json:"findings"` // that were made small
+	// Estimated has, for each of [Coverage].Estimates, the share of the sample.
+	Estimated []float64 `json:"estimated,omitempty"`
 }
 
 // Heat says for each pair of parameters in how many judged cases the least
@@ -198,7 +200,11 @@ func (m *meter) point(last bool) {
 	m.next = max(m.cases+1, m.cases*107/100)
 	two, _ := m.meter.Covered(2)
 	three, _ := m.meter.Covered(3)
-	m.c.Curve = append(m.c.Curve, Point{m.cases, two, three, m.states, m.findings})
+	p := Point{Cases: m.cases, Pairs: two, Triples: three, States: m.states, Findings: m.findings}
+	for _, e := range m.meter.Estimates() {
+		p.Estimated = append(p.Estimated, float64(e.Covered)/float64(e.Sampled))
+	}
+	m.c.Curve = append(m.c.Curve, p)
 }
 
 // heat looks for the least tested pair of values of each pair of parameters.

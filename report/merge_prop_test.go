@@ -18,7 +18,12 @@ func draw(t *rapid.T) string {
 	values := map[string]string{"p": rapid.SampledFrom([]string{"x", "y"}).Draw(t, "value")}
 	info := campaign.Info{Model: "00", Seed: rapid.Uint64Range(1, 2).Draw(t, "seed"), Engine: "native"}
 	l := &campaign.Line{Schema: campaign.Schema, Campaign: info.ID()}
-	switch rapid.IntRange(0, 7).Draw(t, "kind") {
+	switch rapid.IntRange(0, 9).Draw(t, "kind") {
+	case 8:
+		l.Corpus = fuzz.Parents{values}
+	case 9:
+		state := map[string]string{"user": key}
+		l.Campaign, l.Example = "", &campaign.Example{ID: campaign.StateID(state), State: state, Values: values, Index: index}
 	case 0:
 		l.Info = &info
 	case 1:

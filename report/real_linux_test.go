@@ -68,9 +68,10 @@ func TestPageOfARealCampaign(t *testing.T) {
 	defer b.Close()
 	b.Sabotage = sabotage(t, b.Model)
 	var out bytes.Buffer
+	parents := b.Model.Fitting(fuzz.Parents{{}, {"umask": "077"}})
 	c := &campaign.Campaign{
-		Info:  campaign.Info{Model: b.Model.Hash(), Seed: 11, Strength: 2, Kernel: b.Kernel, Engine: "native"},
-		Model: b.Model, N: 64, Parallel: 4, MaxFindings: 12, Launch: b.Launch, Trace: b.Trace, Dir: b.Dir, Out: &out, Signature: b.Signature,
+		Info:  campaign.Info{Model: b.Model.Hash(), Seed: 11, Strength: 2, Kernel: b.Kernel, Engine: "native", Corpus: parents.ID()},
+		Model: b.Model, Parents: parents, N: 64, Parallel: 4, MaxFindings: 12, Launch: b.Launch, Trace: b.Trace, Dir: b.Dir, Out: &out, Signature: b.Signature,
 	}
 	if _, err = c.Run(t.Context()); err == nil {
 		err = c.Shrink(t.Context())

@@ -179,7 +179,7 @@ func (s *Set) result(name string, n int, b []byte) error {
 	if err := json.Unmarshal(b, &l); err != nil {
 		return err
 	}
-	if l.Campaign == "" {
+	if l.Campaign == "" && l.Example == nil {
 		if l.Verdict == "" {
 			return errors.New("neither a line of results nor a report of a case")
 		}
@@ -197,6 +197,9 @@ func (s *Set) result(name string, n int, b []byte) error {
 		return err
 	}
 	s.count++
+	if l.Example != nil {
+		return nil // of no campaign
+	}
 	s.ids[l.Campaign] = true
 	if m := l.Minimal; m != nil {
 		s.place(placeKey(l.Campaign, m.Index, placeOf(m.Oracle, m.Key)), Place{name, n})
@@ -210,7 +213,7 @@ func (s *Set) result(name string, n int, b []byte) error {
 // says reports whether a line has anything but its campaign.
 func says(l *campaign.Line) bool {
 	for _, f := range reflect.ValueOf(*l).Fields() {
-		if f.Kind() == reflect.Pointer && !f.IsNil() {
+		if (f.Kind() == reflect.Pointer || f.Kind() == reflect.Slice) && !f.IsNil() {
 			return true
 		}
 	}
