@@ -37,7 +37,7 @@ soak: ## N random, verified launches (default 10000): no finding, nothing left b
 	@scripts/soak.sh $(or $(N),10000) $(if $(FREEZE),-freeze) $(ARGS)
 
 WHAT ?= suites,fuzz,compare
-matrix: build ## all tests, N verified random launches, and the same launches compared, on every kernel of the catalogue; KERNELS=5.10,host PKG=./probes WHAT=fuzz
+matrix: build ## all tests, N verified random launches, and the same launches compared, on every kernel of the catalogue; KERNELS=5.10,host PKG=./probes WHAT=fuzz; WHAT=engines: versions of other people's engines, from Debian suites
 	@scripts/deps.sh vm guests
 	@scripts/matrix.sh $(if $(KERNELS),--kernels $(KERNELS)) --what $(WHAT) -n $(or $(N),2000) --seed $(or $(SEED),1) --json matrix.json $(ARGS) $(PKG)
 

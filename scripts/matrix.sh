@@ -2,6 +2,10 @@
 # The matrix of this project: matrix.sh [flags of holdshort matrix, packages]. bin/holdshort is built.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+if [[ " $* " == *" --what engines "* ]]; then
+	IFS=, read -ra kernels <<<"${KERNELS-}"
+	exec scripts/engines-matrix.sh "${kernels[@]}"
+fi
 floor=()
 if command -v gcc >/dev/null 2>&1; then
 	gcc -O2 -Wall -Wextra -Werror -ffreestanding -fno-builtin -nostdlib -static -fno-pic -no-pie -fno-stack-protector \

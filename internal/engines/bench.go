@@ -25,6 +25,7 @@ type Bench struct {
 	dir    string
 	root   string // of the workloads
 	conf   string // of podman: what its runtime is
+	tree   *Tree  // whose engines run, nil for this machine's
 	said   string // by the last engine, on its standard error
 	hybrid bool   // cgroup version 1 and a version 2 that has controllers, which crun refuses
 }
@@ -71,17 +72,32 @@ func (b *Bench) One(ctx context.Context, e *engine.Foreign, req *request.Request
 		return nil, []string{err.Error()}, nil
 	}
 	defer cmd.Close()
-	path, err := exec.LookPath(e.Binary)
-	if err != nil {
-		return nil, nil, err
-	}
-	cmd.Args[0] = path
+	var path string
 	args := cmd.Args
-	if e.Name == "crun" && b.hybrid {
+	if b.tree != nil {
+		var ok bool
+		if path, args[0], ok = b.tree.find(e); !ok {
+			return nil, nil, fmt.Errorf("%s has no %s", b.tree.Dir, e.Binary)
+		}
+		if args, cmd.Env = b.tree.words(e, args, cmd.Env); cmd.Env == nil {
+			cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+		}
+		args = b.within(b.tree, args)
+	} else {
+		if path, err = exec.LookPath(e.Binary); err != nil {
+			return nil, nil, err
+		}
+		args[0] = path
+	}
+	if e.Name == "crun" && b.hybrid && b.tree == nil {
 		args = append([]string{"unshare", "--mount", "--propagation", "private", "sh", "-c", `umount /sys/fs/cgroup/unified; exec "$@"`, "sh"}, args...)
 	}
 	if dirty {
 		args = append([]string{"/bin/sh", "-c", dirtyCaller, "sh"}, args...)
+	}
+	// What an engine made in /dev of the one before would be in the next's way.
+	if err := b.clearDev(); err != nil {
+		return nil, nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -103,6 +119,20 @@ func (b *Bench) One(ctx context.Context, e *engine.Foreign, req *request.Request
 	return c, cmd.Unexpressed, err
 }
 
+func (b *Bench) clearDev() error {
+	dev := filepath.Join(b.root, "dev")
+	list, err := os.ReadDir(dev)
+	if err != nil {
+		return err
+	}
+	for _, x := range list {
+		if err := os.RemoveAll(filepath.Join(dev, x.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // makeRoot makes a root file system of one static program.
 func (b *Bench) makeRoot() error {
 	busybox, err := exec.LookPath("busybox")
@@ -119,6 +149,9 @@ func (b *Bench) makeRoot() error {
 		}
 	}
 	if err := os.Chmod(filepath.Dir(b.root), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(b.dir, "busybox"), text, 0o755); err != nil {
 		return err
 	}
 	// systemd-nspawn starts nothing without.

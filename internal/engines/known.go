@@ -19,7 +19,9 @@ type known struct {
 
 var knowns = []known{
 	{"runc crun", "fs.umask", oracle.Leaked, "", "set to 0022 where none is asked for; config.md, User: \"unspecified\" means unchanged"},
-	{"runc", "uts.domainname", oracle.Ignored, "", "not known to 1.1.5, which ignores what it does not know"},
+	{"runc crun", "uts.domainname", oracle.Ignored, "", "not known to runc 1.1 and crun 0.17, which ignore what they do not know"},
+	{"crun", "seccomp.filters", oracle.Stronger, "LOG", "0.17 asks for the log (SECCOMP_FILTER_FLAG_LOG) where no flags are given"},
+	{"runc", "signals.ignored", oracle.Inherited, "", "1.3 passes on what its caller ignores, which 1.1 did not"},
 	{"runc crun", "sched.policy", oracle.Ignored, "", "process.scheduler is not known to these versions"},
 	{"runc crun", "sched.nice", oracle.Ignored, "", "process.scheduler is not known to these versions"},
 	{"runc crun", "sched.ioprio", oracle.Ignored, "", "process.ioPriority is not known to these versions"},

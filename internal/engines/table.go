@@ -21,11 +21,13 @@ import (
 
 // Settings are those of a table.
 type Settings struct {
-	N    int    // random requests for each engine
-	Seed uint64 // of them
-	Only string // engines, separated by commas; empty is all that are installed
-	Out  string // a directory for the requests with an unexplained finding; may be empty
-	Gate bool   // fail on what is not explained, and on a known deviation that does not show
+	N     int      // random requests for each engine
+	Seed  uint64   // of them
+	Trees []string // directories of trees, whose engines run as well
+	NoOwn bool     // not those of this machine
+	Only  string   // engines, separated by commas; empty is all that are installed
+	Out   string   // a directory for the requests with an unexplained finding; may be empty
+	Gate  bool     // fail on what is not explained, and on a known deviation that does not show
 }
 
 // count is how often a finding came, and where it came first.
@@ -47,18 +49,23 @@ func (s *Settings) Run(ctx context.Context, out io.Writer) (bool, error) {
 	found := map[string]map[string]*count{} // engine, "field outcome"
 	cells := map[string]map[string]string{} // case, engine
 	unknown, refused, launches, missing := map[string]int{}, map[string]int{}, map[string]int{}, 0
+	contestants, err := s.contestants()
+	if err != nil {
+		return false, err
+	}
 	var names []string
-	for _, e := range engine.Engines() {
-		if _, err := exec.LookPath(e.Binary); err != nil || s.Only != "" && !slices.Contains(strings.Split(s.Only, ","), e.Name) {
-			continue
-		}
-		names = append(names, e.Name)
-		found[e.Name] = map[string]*count{}
+	engineOf := map[string]string{}
+	for _, x := range contestants {
+		e, label := x.engine, x.label
+		b.tree = x.tree
+		names = append(names, label)
+		engineOf[label] = e.Name
+		found[label] = map[string]*count{}
 		note := func(where string, c *harness.Case, req *request.Request) {
-			launches[e.Name]++
+			launches[label]++
 			if c.Verdict == harness.Unknown {
-				unknown[e.Name]++
-				fmt.Fprintf(out, "unknown: %s, %s: %s\n", e.Name, where, strings.Join(c.Reasons, "; "))
+				unknown[label]++
+				fmt.Fprintf(out, "unknown: %s, %s: %s\n", label, where, strings.Join(c.Reasons, "; "))
 			}
 			for i := range c.Checks {
 				k := &c.Checks[i]
@@ -66,10 +73,10 @@ func (s *Settings) Run(ctx context.Context, out io.Writer) (bool, error) {
 					continue
 				}
 				key := k.Name() + " " + string(k.Outcome)
-				if found[e.Name][key] == nil {
-					found[e.Name][key] = &count{first: where, why: k.Why}
+				if found[label][key] == nil {
+					found[label][key] = &count{first: where, why: k.Why}
 				}
-				found[e.Name][key].n++
+				found[label][key].n++
 				if Explain(e.Name, k.Name(), k.Outcome, k.Why) == "" {
 					s.keep(where+"-"+e.Name, req)
 				}
@@ -88,28 +95,28 @@ func (s *Settings) Run(ctx context.Context, out io.Writer) (bool, error) {
 			}
 			switch {
 			case err != nil:
-				cells[k.name][e.Name] = "error: " + err.Error()
+				cells[k.name][label] = "error: " + err.Error()
 				continue
 			case c == nil:
-				cells[k.name][e.Name] = "cannot say " + strings.Join(left, ", ")
+				cells[k.name][label] = "cannot say " + strings.Join(left, ", ")
 				continue
 			case c.Meta.Executions == 0:
-				cells[k.name][e.Name] = "refused"
-				if k.mustRun {
+				cells[k.name][label] = strings.TrimSuffix("refused: "+lastLine(b.said), ": ")
+				if k.mustRun && x.tree == nil {
 					missing++
 				}
-				refused[e.Name]++
+				refused[label]++
 				continue
 			}
 			note(k.name, c, req)
-			cells[k.name][e.Name] = summary(c)
+			cells[k.name][label] = summary(c)
 			if left = lacking(left, usual); len(left) > 0 {
-				cells[k.name][e.Name] = "no words for " + strings.Join(left, ", ") + "; else " + cells[k.name][e.Name]
+				cells[k.name][label] = "no words for " + strings.Join(left, ", ") + "; else " + cells[k.name][label]
 			}
-			for _, want := range k.want[e.Name] {
-				if found[e.Name][want] == nil {
+			for _, want := range x.known(k.want[e.Name]) {
+				if found[label][want] == nil {
 					missing++
-					fmt.Fprintf(out, "not found: %s, %s: %s\n", e.Name, k.name, want)
+					fmt.Fprintf(out, "not found: %s, %s: %s\n", label, k.name, want)
 				}
 			}
 		}
@@ -120,7 +127,7 @@ func (s *Settings) Run(ctx context.Context, out io.Writer) (bool, error) {
 				return false, err
 			}
 			if c == nil || c.Meta.Executions == 0 {
-				refused[e.Name]++
+				refused[label]++
 				s.keep(fmt.Sprintf("refused-%d-%s", i, e.Name), req)
 				continue
 			}
@@ -135,7 +142,7 @@ func (s *Settings) Run(ctx context.Context, out io.Writer) (bool, error) {
 		for _, key := range slices.Sorted(maps.Keys(found[n])) {
 			c := found[n][key]
 			field, outcome, _ := strings.Cut(key, " ")
-			why := Explain(n, field, oracle.Outcome(outcome), c.why)
+			why := Explain(engineOf[n], field, oracle.Outcome(outcome), c.why)
 			if why == "" {
 				bad++
 				why = "UNEXPLAINED: " + c.why
@@ -147,6 +154,45 @@ func (s *Settings) Run(ctx context.Context, out io.Writer) (bool, error) {
 		fmt.Fprintf(out, "\n%d kinds of findings are not explained, or known ones did not show; the explanations are those of Debian 12's versions\n", bad)
 	}
 	return lost == 0 && (bad == 0 || !s.Gate), nil
+}
+
+// contestant is an engine, of this machine or of a tree.
+type contestant struct {
+	engine *engine.Foreign
+	tree   *Tree
+	label  string
+}
+
+// known is what has to show: it is known of this machine's versions alone.
+func (c *contestant) known(list []string) []string {
+	if c.tree != nil {
+		return nil
+	}
+	return list
+}
+
+func (s *Settings) contestants() ([]contestant, error) {
+	var out []contestant
+	wanted := func(e *engine.Foreign) bool {
+		return s.Only == "" || slices.Contains(strings.Split(s.Only, ","), e.Name)
+	}
+	for _, e := range engine.Engines() {
+		if _, err := exec.LookPath(e.Binary); err == nil && wanted(e) && !s.NoOwn {
+			out = append(out, contestant{e, nil, e.Name})
+		}
+	}
+	for _, dir := range s.Trees {
+		t, err := ReadTree(dir)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range engine.Engines() {
+			if _, _, ok := t.find(e); ok && wanted(e) {
+				out = append(out, contestant{e, t, t.label(e)})
+			}
+		}
+	}
+	return out, nil
 }
 
 // keep writes a request down.

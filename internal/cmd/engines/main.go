@@ -8,9 +8,13 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
 
 	"github.com/holdshort/holdshort/harness"
 	"github.com/holdshort/holdshort/internal/engines"
+	"github.com/holdshort/holdshort/vm"
 )
 
 func main() {
@@ -20,7 +24,21 @@ func main() {
 	flag.StringVar(&s.Only, "engines", "", "engines, separated by commas (default: all that are installed)")
 	flag.StringVar(&s.Out, "out", "", "directory for the requests with an unexplained finding")
 	flag.BoolVar(&s.Gate, "gate", false, "fail on an unexplained finding, and on a known deviation that does not show: for the versions of Debian 12")
+	trees := flag.String("trees", "", "directories with the engines of other systems, separated by commas, which run as well")
+	flag.BoolVar(&s.NoOwn, "no-own", false, "not the engines of this machine")
+	fetch := flag.String("fetch", "", "instead: fill this directory with a tree for each of -suites, with apt")
+	suites := flag.String("suites", "bullseye,bookworm,trixie,sid", "suites of -fetch, separated by commas")
 	flag.Parse()
+	if *fetch != "" {
+		if err := fetchTrees(context.Background(), *fetch, strings.Split(*suites, ",")); err != nil {
+			fmt.Fprintln(os.Stderr, "engines:", err)
+			os.Exit(harness.ExitFault)
+		}
+		return
+	}
+	if *trees != "" {
+		s.Trees = strings.Split(*trees, ",")
+	}
 	ok, err := s.Run(context.Background(), os.Stdout)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "engines:", err)
@@ -29,4 +47,27 @@ func main() {
 	if !ok {
 		os.Exit(harness.ExitFinding)
 	}
+}
+
+// fetchTrees makes a tree for each suite. One that is there is left alone.
+func fetchTrees(ctx context.Context, dir string, suites []string) error {
+	for _, suite := range suites {
+		t := &engines.Tree{Name: suite, Dir: filepath.Join(dir, suite)}
+		if _, err := engines.ReadTree(t.Dir); err == nil {
+			continue
+		}
+		var err error
+		if t.Versions, err = vm.Packages(ctx, suite, runtime.GOARCH, filepath.Join(dir, "apt"), t.Dir, engines.Packages()...); err != nil {
+			return err
+		}
+		if err := t.Keep(); err != nil {
+			return err
+		}
+		fmt.Fprintf(os.Stderr, "engines: %s has", suite)
+		for _, n := range engines.Packages() {
+			fmt.Fprintf(os.Stderr, " %s %s", n, t.Versions[n])
+		}
+		fmt.Fprintln(os.Stderr)
+	}
+	return nil
 }
