@@ -110,6 +110,8 @@ type VerifyOptions struct {
 	// the engine's caller that a fresh process has not, though nobody asked
 	// for either: a nice value, an affinity, a score for the OOM killer.
 	Clean bool
+	// Started is told the engine's process once it runs. It may be nil.
+	Started func(*os.Process)
 	// Decide is asked, of a frozen workload, whether it may go on; if not it
 	// is killed before its first instruction. Nil lets all go on.
 	Decide func(*Case) bool
@@ -146,6 +148,9 @@ func (v *Verifier) VerifyWith(ctx context.Context, req *request.Request, cmd *ex
 		return nil, err
 	}
 	defer end()
+	if e.opts.Started != nil {
+		e.opts.Started(cmd.Process)
+	}
 	stop := e.holdAll(ctx, w)
 	ended(cmd.Process.Pid)
 	_ = cmd.Wait()

@@ -167,20 +167,10 @@ func (c *runCmd) options(req *request.Request) (*checkpoint.Options, func(), err
 
 func (c *runCmd) report(s *streams, cs *harness.Case) error {
 	rep := cs.Report()
-	var errs []error
-	if c.Report != "" {
-		errs = append(errs, writeReport(c.Report, rep))
-	}
-	if c.JSON {
-		b, err := json.Marshal(rep)
-		if err == nil {
-			_, err = fmt.Fprintln(s.out, string(b))
-		}
-		errs = append(errs, err)
-	}
+	err := tellReport(s, rep, c.Report, c.JSON)
 	launchErr := cs.Launch.Err
 	if launchErr != nil && cs.Launch.State == checkpoint.Failed {
-		if err := errors.Join(errs...); err != nil {
+		if err != nil {
 			fmt.Fprintln(s.err, "holdshort:", err)
 		}
 		return classify(launchErr)
@@ -188,10 +178,7 @@ func (c *runCmd) report(s *streams, cs *harness.Case) error {
 	if cs.Launch.Timeout != nil {
 		fmt.Fprintln(s.err, "holdshort:", cs.Launch)
 	}
-	if !c.Quiet {
-		errs = append(errs, rep.Text(s.err, style(s.err)))
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(err, textReport(s, rep, c.Quiet, style(s.err))); err != nil {
 		return err
 	}
 	code := rep.ExitCode()
@@ -205,6 +192,31 @@ func (c *runCmd) report(s *streams, cs *harness.Case) error {
 		return &exit{code: code}
 	}
 	return nil
+}
+
+// tellReport writes a report for programs: to a file, if one is named, and to
+// stdout.
+func tellReport(s *streams, rep *harness.Report, file string, asJSON bool) error {
+	var errs []error
+	if file != "" {
+		errs = append(errs, writeReport(file, rep))
+	}
+	if asJSON {
+		b, err := json.Marshal(rep)
+		if err == nil {
+			_, err = fmt.Fprintln(s.out, string(b))
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// textReport writes one for people, to stderr.
+func textReport(s *streams, rep *harness.Report, quiet bool, st harness.Style) error {
+	if quiet {
+		return nil
+	}
+	return rep.Text(s.err, st)
 }
 
 // writeReport replaces the file as a whole, so that no half of one is ever seen.

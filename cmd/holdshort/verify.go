@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -95,7 +94,8 @@ func (c *verifyCmd) Run(ctx context.Context, s *streams) error {
 	}
 	defer cancel()
 	x := c.process(run, cmd)
-	stop := forward(x)
+	started, stop := forward()
+	opts.Started = started
 	cs, err := v.VerifyWith(run, cmd.command.Request, x, opts)
 	stop()
 	if err != nil {
@@ -164,26 +164,33 @@ func (c *verifyCmd) process(ctx context.Context, e *engineCommand) *exec.Cmd {
 	return x
 }
 
-// forward passes on to the engine what is sent to us alone: what the terminal
-// sends goes to its whole process group anyway.
-func forward(x *exec.Cmd) (stop func()) {
+// forward passes on to the engine, once it is started, what is sent to us alone:
+// what the terminal sends goes to its whole process group anyway. What comes
+// before is kept for it.
+func forward() (started func(*os.Process), stop func()) {
 	signal.Reset(unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 	ch := make(chan os.Signal, 16)
 	signal.Notify(ch, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGWINCH)
-	done := make(chan struct{})
+	engine, done := make(chan *os.Process, 1), make(chan struct{})
 	go func() {
+		var p *os.Process
+		select {
+		case p = <-engine:
+		case <-done:
+			return
+		}
 		for {
 			select {
 			case sig := <-ch:
-				if x.Process != nil && !(fromTerminal(sig) && foreground()) {
-					_ = x.Process.Signal(sig)
+				if !(fromTerminal(sig) && foreground()) {
+					_ = p.Signal(sig)
 				}
 			case <-done:
 				return
 			}
 		}
 	}()
-	return func() { signal.Stop(ch); close(done) }
+	return func(p *os.Process) { engine <- p }, func() { signal.Stop(ch); close(done) }
 }
 
 func fromTerminal(s os.Signal) bool {
@@ -199,23 +206,9 @@ func foreground() bool {
 func (c *verifyCmd) report(s *streams, cs *harness.Case, e *engineCommand) error {
 	rep := cs.Report()
 	rep.Unexpressed = e.command.Unexpressed
-	var errs []error
-	if c.Report != "" {
-		errs = append(errs, writeReport(c.Report, rep))
-	}
-	if c.JSON {
-		b, err := json.Marshal(rep)
-		if err == nil {
-			_, err = fmt.Fprintln(s.out, string(b))
-		}
-		errs = append(errs, err)
-	}
-	if !c.Quiet {
-		st := style(s.err)
-		st.Verbose = c.Verbose
-		errs = append(errs, rep.Text(s.err, st))
-	}
-	if err := errors.Join(errs...); err != nil {
+	st := style(s.err)
+	st.Verbose = c.Verbose
+	if err := errors.Join(tellReport(s, rep, c.Report, c.JSON), textReport(s, rep, c.Quiet, st)); err != nil {
 		return err
 	}
 	code := rep.ExitCode()

@@ -39,6 +39,7 @@ var knowns = []known{
 	{"firejail minijail nsjail", "signals.ignored", oracle.Inherited, "", "dispositions are passed on, as execve does"},
 	{"lxc-execute minijail", "files", oracle.Inherited, "", "all descriptors are passed on"},
 	{"minijail", "exec.env", oracle.Inherited, "", "the environment is passed on"},
+	{"bwrap", "exec.env", oracle.Weaker, "SECRET=1", "0.4 has no --clearenv"},
 	{"firejail", "exec.env", oracle.Weaker, "SECRET=1", "the environment is passed on, and added to"},
 	{"systemd-nspawn podman", "fs.umask", oracle.Leaked, "", "set to 0022, or to what --umask says, and not left as the caller has it"},
 	{"podman", "oom.score_adj", oracle.Leaked, "", "set to 0, or to what --oom-score-adj says, and not left as the caller has it"},
