@@ -39,6 +39,7 @@ type Result struct {
 	ImageMS  int64           `json:"image_ms"` // making the initial ramfs
 	BootMS   int64           `json:"boot_ms"`  // from QEMU's start to the first record
 	TotalMS  int64           `json:"total_ms"`
+	CPUMS    int64           `json:"cpu_ms"` // of processors that QEMU used: what the guest took, however busy the machine was
 }
 
 // Clean tells whether the status of every command is known.

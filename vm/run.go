@@ -306,6 +306,7 @@ func (s *session) judge(ps *os.ProcessState, stopped *stop) *Result {
 	r := &c
 	r.Console = lines
 	r.TotalMS = time.Since(s.start).Milliseconds()
+	r.CPUMS = (ps.UserTime() + ps.SystemTime()).Milliseconds()
 	set := func(e End, format string, args ...any) { r.End, r.Why = e, fmt.Sprintf(format, args...) }
 	ws, _ := ps.Sys().(syscall.WaitStatus)
 	byInit := ws.Exited() && ws.ExitStatus() == guest.ExitStatus

@@ -50,6 +50,7 @@ type Row struct {
 	ImageMS  int64     `json:"image_ms"`           // making the initial ramfs, of the first
 	BootMS   int64     `json:"boot_ms"`            // of the first
 	Seconds  float64   `json:"seconds"`
+	CPU      float64   `json:"cpu_seconds"` // of processors, of all guests: what the row takes, however busy the machine is
 }
 
 // Took is how long one job took, in seconds.
@@ -208,6 +209,7 @@ func (m *Matrix) run(ctx context.Context, k *vm.Kernel) *Row {
 
 func (r *Row) note(k *vm.Kernel, res *vm.Result) {
 	r.Accel = res.Accel
+	r.CPU += float64(res.CPUMS) / 1000
 	if r.Guests == 1 {
 		r.ImageMS, r.BootMS = res.ImageMS, res.BootMS
 		r.Deficits = k.Deficits(res.Guest)
@@ -317,6 +319,7 @@ func (m *Matrix) runHost(ctx context.Context) *Row {
 		e := &vm.Ending{Started: cmd.ProcessState != nil, MS: time.Since(begun).Milliseconds(), TimedOut: jctx.Err() != nil}
 		cancel()
 		if cmd.ProcessState != nil {
+			row.CPU += (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
 			e.Exit = cmd.ProcessState.ExitCode() // -1 by a signal
 		} else if err != nil {
 			e.Error = err.Error()

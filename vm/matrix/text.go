@@ -108,7 +108,7 @@ func (r *Report) skips(b *strings.Builder) {
 func (r *Report) table(b *strings.Builder) {
 	fmt.Fprintln(b)
 	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "kernel\trelease\tpassed\tfailed\tskipped\tlost\tfindings\tfuzz\tper s\tfloors\tguests\tboot s\tseconds\t")
+	fmt.Fprintln(w, "kernel\trelease\tpassed\tfailed\tskipped\tlost\tfindings\tfuzz\tper s\tfloors\tguests\tboot s\tseconds\tCPU s\t")
 	for _, row := range r.Rows {
 		boot := "-"
 		if row.BootMS > 0 {
@@ -121,8 +121,8 @@ func (r *Report) table(b *strings.Builder) {
 				floors = fmt.Sprintf("%.1f", f.Floors)
 			}
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%d\t%s\t%.0f\t\n", row.Kernel, row.Release,
-			row.Count(Pass), row.Count(Fail), row.Count(Skip), row.Count(Lost), row.Findings(), fuzz, rate, floors, row.Guests, boot, row.Seconds)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%d\t%s\t%.0f\t%.0f\t\n", row.Kernel, row.Release,
+			row.Count(Pass), row.Count(Fail), row.Count(Skip), row.Count(Lost), row.Findings(), fuzz, rate, floors, row.Guests, boot, row.Seconds, row.CPU)
 	}
 	w.Flush()
 	for _, row := range r.Rows {
