@@ -113,6 +113,8 @@ func (h *held) look(b *oracle.Beyond) (got any, holds bool, why string, err erro
 		return h.consoleSize(b.Want.(*specs.Box))
 	case name == "linux.devices.default":
 		return h.defaultDevices()
+	case name == "linux.devices.unasked":
+		return h.unaskedDevices()
 	case strings.HasPrefix(name, "linux.sysctl."):
 		return h.sysctl(strings.TrimPrefix(name, "linux.sysctl."), b.Want.(string))
 	case isTuning(name):

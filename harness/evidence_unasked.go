@@ -2,12 +2,14 @@ package harness
 
 import (
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/holdshort/holdshort/harness/request"
 	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
 )
 
 // needsTable reports that the mount table that the workload's begins as a copy of
@@ -51,6 +53,64 @@ func (h *held) unaskedMounts() (any, bool, string, error) {
 	return "none", true, "", nil
 }
 
+// unaskedDevices looks for a device in a /dev that the request mounts, and that
+// is none of the default ones nor asked for. Directories that are mounts of their
+// own (devpts) are not looked into.
+func (h *held) unaskedDevices() (any, bool, string, error) {
+	asked := slices.Clone(suppliable)
+	for i := range h.req.Linux().Devices {
+		asked = append(asked, filepath.Clean("/"+h.req.Linux().Devices[i].Path))
+	}
+	for i := range h.req.Spec.Mounts {
+		m := &h.req.Spec.Mounts[i]
+		if asked = append(asked, filepath.Clean("/"+m.Destination)); asked[len(asked)-1] == "/dev" && m.Type == "devtmpfs" {
+			return "a devtmpfs, as asked for", true, "", nil
+		}
+	}
+	for _, p := range h.mountsAllowed {
+		if asked = append(asked, filepath.Clean(p)); p == "/dev/" {
+			return "the engine's", true, "", nil
+		}
+	}
+	fd, err := h.open("/dev", unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return nil, false, "", err
+	}
+	defer unix.Close(fd)
+	var top unix.Stat_t
+	if err := unix.Fstat(fd, &top); err != nil {
+		return nil, false, "", err
+	}
+	dir, found := fmt.Sprintf("/proc/self/fd/%d/", fd), ""
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		at := filepath.Join("/dev", strings.TrimPrefix(path, dir))
+		switch {
+		case d.IsDir():
+			var st unix.Stat_t
+			if err := unix.Lstat(path, &st); err != nil {
+				return err
+			}
+			if path != dir && st.Dev != top.Dev {
+				return fs.SkipDir
+			}
+		case d.Type()&fs.ModeDevice != 0 && !slices.Contains(asked, at):
+			found = at
+			return fs.SkipAll
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, false, "", err
+	}
+	if found != "" {
+		return found, false, "nobody asked for the device " + found, nil
+	}
+	return "none", true, "", nil
+}
+
 // restricts reports that a mount is one of the very place that it is on, with at
 // least the restrictions that are in force there: all that it can do is to take
 // something away.
@@ -65,7 +125,7 @@ func (h *held) restricts(m *mountinfo.Info) bool {
 		return false
 	}
 	has := strings.Split(m.Options, ",")
-	for _, o := range strings.Split(p.Options, ",") {
+	for o := range strings.SplitSeq(p.Options, ",") {
 		if slices.Contains(restrictions, o) && !strings.HasSuffix(o, "atime") && !slices.Contains(has, o) {
 			return false
 		}

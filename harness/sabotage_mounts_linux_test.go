@@ -279,6 +279,12 @@ func TestSabotageDevices(t *testing.T) {
 		{name: "unusable", ask: ask, tamper: config(func(c *checkpoint.Config) { c.Mounts[0].Options = append(slices.Clone(c.Mounts[0].Options), "nodev") }), want: finds{
 			"linux.devices[0]": oracle.Weaker, "linux.devices[1]": oracle.Weaker, "linux.devices.default": oracle.Weaker,
 		}},
+		{name: "unasked/in /dev", ask: ask, tamper: config(func(c *checkpoint.Config) {
+			c.Devices = append(c.Devices, checkpoint.Device{Path: "/dev/mem", Type: "c", Major: 1, Minor: 1, Mode: 0o666})
+		}), want: finds{"linux.devices.unasked": oracle.Leaked}},
+		{name: "unasked/deeper", ask: ask, tamper: config(func(c *checkpoint.Config) {
+			c.Devices = append(c.Devices, checkpoint.Device{Path: "/dev/block/disk", Type: "b", Major: 7, Minor: 1, Mode: 0o600})
+		}), want: finds{"linux.devices.unasked": oracle.Leaked}},
 		{name: "default/writable by one", ask: ask, tamper: change("/dev/null", func(d *checkpoint.Device) { d.Mode = 0o600 }), want: defaults},
 	}
 	for _, d := range []string{"null", "zero", "full", "random", "urandom", "tty", "fd", "stdin", "stdout", "stderr", "ptmx"} {

@@ -72,6 +72,9 @@ func Asked(r *request.Request) []Beyond {
 	each("linux.devices", len(l.Devices), func(i int) any { return l.Devices[i] })
 	devices, links, console := r.DefaultDevices()
 	add(len(devices)+len(links) > 0 || console, "linux.devices.default", map[string]any{"devices": devices, "links": links, "console": console})
+	if len(devices)+len(links) > 0 || console {
+		out = append(out, Beyond{Field: "linux.devices.unasked", Want: "none but the default ones and those that were asked for", Unasked: true})
+	}
 	for _, k := range slices.Sorted(maps.Keys(l.Sysctl)) {
 		add(true, "linux.sysctl."+k, l.Sysctl[k])
 	}

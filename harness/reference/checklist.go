@@ -85,8 +85,8 @@ var checklist = []Row{
 		State: "each mount at and below the path is read-only",
 	},
 	{
-		Field: "linux.devices, default devices", Checks: []string{"linux.devices[", "linux.devices.default"}, Spec: "config-linux.md#default-devices",
-		State: "the node exists with type, number, mode and owner; null, zero, full, random, urandom, tty, ptmx and the links are there; console if there is a terminal",
+		Field: "linux.devices, default devices", Checks: []string{"linux.devices[", "linux.devices.default", "linux.devices.unasked"}, Spec: "config-linux.md#default-devices",
+		State: "the node exists with type, number, mode and owner; null, zero, full, random, urandom, tty, ptmx and the links are there; console if there is a terminal; in a /dev that is asked for no device but these",
 	},
 	{
 		Field: "linux.resources.devices", Checks: []string{"linux.resources.devices"}, Spec: "config-linux.md#allowed-device-list",

@@ -13,7 +13,7 @@ var files = []Constraint{
 		Note: "private in every new mount namespace unless asked otherwise, which is judged without being asked for: of the root always, of the other mounts where mounts are looked at",
 	},
 	{
-		Config: []string{"Devices", "Symlinks", "Console"}, Key: "linux.devices", Call: "mknodat, fchownat, symlinkat; in a user namespace open_tree, move_mount", Proof: []string{"linux.devices[]", "linux.devices.default"},
+		Config: []string{"Devices", "Symlinks", "Console"}, Key: "linux.devices", Call: "mknodat, fchownat, symlinkat; in a user namespace open_tree, move_mount", Proof: []string{"linux.devices[]", "linux.devices.default", "linux.devices.unasked"},
 		Note: "also the devices and links that the specification wants supplied unasked, in a /dev that the request mounts; type, number, mode, owner, and that no nodev is in the way",
 	},
 	{Config: []string{"ReadOnlyPaths"}, Key: "linux.readonlyPaths", Call: "open_tree, mount_setattr, move_mount", Proof: []string{"linux.readonlyPaths[]"}, Note: "with what is mounted below; before Linux 5.12 only the topmost mount becomes read-only, and the rest is found"},
