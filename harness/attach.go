@@ -65,17 +65,15 @@ func (a *Attachment) Wait(ctx context.Context) (*Case, error) {
 	}
 	a.stop()
 	a.stop = func() {}
-	rec, err := a.watch.Now()
+	var err error
+	a.e.records, err = family(a.watch, func(w *probes.Watch) (*probes.Record, error) {
+		if w == a.watch {
+			return w.Now()
+		}
+		return settled(ctx, w)
+	})
 	if err != nil {
 		return nil, err
-	}
-	a.e.records = []observed{{a.watch, rec}}
-	for _, d := range a.watch.Descendants() {
-		rec, err := settled(ctx, d)
-		if err != nil {
-			return nil, err
-		}
-		a.e.records = append(a.e.records, observed{d, rec})
 	}
 	return a.e.judge(fmt.Sprintf("process %d", a.watch.PID())), nil
 }

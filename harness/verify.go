@@ -214,23 +214,44 @@ func ended(pid int) {
 
 // collect takes the records of the engine and of all that descend from it.
 func (e *engineRun) collect(ctx context.Context, w *probes.Watch) error {
-	first, err := w.Final(ctx)
-	if err != nil {
-		return err
-	}
-	e.records = append(e.records, observed{w, first})
-	for _, d := range w.Descendants() {
+	all, err := family(w, func(d *probes.Watch) (*probes.Record, error) {
+		if d == w {
+			return d.Final(ctx)
+		}
 		// One that goes on after its engine is looked at as far as it came.
 		rec, err := d.Now()
 		if err == nil && !rec.Ended && e.program(rec) {
 			rec, err = d.Final(ctx)
 		}
-		if err != nil && rec == nil {
-			return err
+		if rec != nil {
+			err = nil
 		}
-		e.records = append(e.records, observed{d, rec})
+		return rec, err
+	})
+	e.records = append(e.records, all...)
+	return err
+}
+
+// family reads a process and then, as they are by that time, all that descend
+// from it. One of which there is neither a record nor an error is left out.
+func family(root *probes.Watch, read func(*probes.Watch) (*probes.Record, error)) ([]observed, error) {
+	var out []observed
+	add := func(w *probes.Watch) error {
+		rec, err := read(w)
+		if err == nil && rec != nil {
+			out = append(out, observed{w, rec})
+		}
+		return err
 	}
-	return nil
+	if err := add(root); err != nil {
+		return out, err
+	}
+	for _, d := range root.Descendants() {
+		if err := add(d); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
 }
 
 // observed is a process and what was observed of it.

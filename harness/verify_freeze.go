@@ -236,14 +236,14 @@ func (e *engineRun) provisional(root *probes.Watch, c *candidate, st *stopped) *
 	rec := *c.rec
 	rec.Missing = slices.DeleteFunc(slices.Clone(rec.Missing), func(m probes.Missing) bool { return m.At == probes.AtFirst })
 	records := slices.Clone(e.records) // of an engine that has ended
-	if r, err := root.Now(); err == nil {
-		records = append(records, observed{root, r})
-	}
-	for _, d := range root.Descendants() {
-		if r, err := d.Now(); err == nil {
-			records = append(records, observed{d, r})
+	all, _ := family(root, func(w *probes.Watch) (*probes.Record, error) {
+		rec, err := w.Now()
+		if err != nil {
+			rec = nil // one that cannot be read is no reason to forget the others
 		}
-	}
+		return rec, nil
+	})
+	records = append(records, all...)
 	var caller *posture.Posture
 	if len(records) > 0 {
 		caller = e.callerOf(records, c)
