@@ -44,6 +44,7 @@ func buildLXC(f *form) error {
 	c := &lxcConf{}
 	c.set("rootfs.path", "dir:"+root)
 	c.set("autodev", "0")
+	c.set("console.path", "none") // or it makes a file for it, which a read-only root refuses
 	if f.req.Spec.Root.Readonly {
 		c.set("rootfs.options", "ro")
 		f.rest.Spec.Root.Readonly = false

@@ -99,7 +99,7 @@ func (b *Bench) One(ctx context.Context, e *engine.Foreign, req *request.Request
 	if err := b.clearDev(); err != nil {
 		return nil, nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	x := exec.CommandContext(ctx, args[0], args[1:]...)
 	x.Env, x.ExtraFiles = cmd.Env, cmd.Files
