@@ -114,8 +114,14 @@ func TestShrinkIsMinimalAndCheap(t *testing.T) {
 	e, right := run(t, 1)
 	median, p99 := e[len(e)/2], e[len(e)*99/100]
 	t.Logf("%d faults of 1 to 6 of 60 parameters: median %d executions, p99 %d, most %d; %d minimal", len(e), median, p99, e[len(e)-1], right)
-	if median > 20 || p99 > 60 {
-		t.Errorf("median %d, p99 %d: want 20 and 60 at most", median, p99)
+	sum := 0
+	for _, n := range e {
+		sum += n
+	}
+	mean := float64(sum) / float64(len(e))
+	t.Logf("mean %.2f", mean)
+	if median > 20 || p99 > 60 || mean > 21.5 { // a halving that is worse costs 1 or 2 of them
+		t.Errorf("median %d, p99 %d, mean %.2f: want 20, 60 and 21.5 at most", median, p99, mean)
 	}
 }
 
