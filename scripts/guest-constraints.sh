@@ -65,6 +65,9 @@ for k in "${kernels[@]}"; do
 	in_guest SELinux "$k" SELinux : --append security=selinux
 	in_guest "cgroups of version 1" "$k" '^TestSabotageResources$/^v1' "$v1" --module null_blk
 	pkg=checkpoint run_tests "cgroups of version 1, what the launcher writes" "$k" '^TestCgroup(Devices|Limits)$' "$v1" -- -test.v
+	# A device for RDMA, made of the loopback: not among what kernels for cloud machines have.
+	[ "$k" != 7.2 ] || in_guest RDMA 7.2-full '^TestSabotageResources$/^rdma' \
+		'ip link set lo up && rdma link add rxe0 type rxe netdev lo' --module rdma_rxe -t rdma -t ip
 	# A processor whose speculation the kernel leaves to processes. setcpuid (since 6.15) gives it the barriers that
 	# QEMU does not emulate: nothing is protected by them, but what the kernel keeps of each process is the same.
 	in_guest speculation "$k" '^TestSabotageIdentity$/store|indirect' : --cpu EPYC-Rome \

@@ -38,6 +38,7 @@ func Catalogue() []string {
 }
 
 func suitesOf(name string) []string {
+	name, _ = flavourOf(name)
 	for _, s := range catalogue {
 		if s.name == name {
 			return s.suites
@@ -46,18 +47,40 @@ func suitesOf(name string) []string {
 	return allSuites
 }
 
-var seriesName = regexp.MustCompile(`^[0-9]+\.[0-9]+$`)
+// flavours are the builds of one series that Debian has besides that for cloud
+// machines, by the end of our name for them: what comes before the architecture
+// in the name of their package.
+var flavours = map[string]string{
+	"":      "-cloud", // small, and with what a guest needs
+	"-full": "",       // all drivers
+	"-rt":   "-rt",    // PREEMPT_RT
+}
 
-// imageName tells whether name is an image package of the series for cloud
-// machines: small, and with what a guest needs.
-func imageName(name, series, arch string) (version string, ok bool) {
-	v, ok := strings.CutPrefix(name, "linux-image-")
+var seriesName = regexp.MustCompile(`^[0-9]+\.[0-9]+(-full|-rt)?$`)
+
+// flavourOf splits a name like "6.12-rt".
+func flavourOf(name string) (series, flavour string) {
+	if i := strings.IndexByte(name, '-'); i >= 0 {
+		return name[:i], name[i:]
+	}
+	return name, ""
+}
+
+// imageName tells whether pkg is an image package of the series.
+func imageName(pkg, name, arch string) (version string, ok bool) {
+	series, flavour := flavourOf(name)
+	v, ok := strings.CutPrefix(pkg, "linux-image-")
 	if !ok {
 		return "", false
 	}
-	v, ok = strings.CutSuffix(v, "-cloud-"+arch)
+	v, ok = strings.CutSuffix(v, flavours[flavour]+"-"+arch)
 	if !ok || !(strings.HasPrefix(v, series+".") || strings.HasPrefix(v, series+"-") || strings.HasPrefix(v, series+"~")) {
 		return "", false
+	}
+	for _, other := range flavours { // "" is the end of every name
+		if other != "" && strings.HasSuffix(v, other) {
+			return "", false
+		}
 	}
 	return v, true
 }
@@ -84,10 +107,12 @@ func numbers(s string) []int {
 	return out
 }
 
-// CheckSeries tells whether name has the form of a kernel series: "6.1".
+// CheckSeries tells whether name has the form of a kernel series, "6.1", with the
+// flavour if it is not that for cloud machines: "6.1-full" has all drivers,
+// "6.12-rt" is built with PREEMPT_RT.
 func CheckSeries(name string) error {
 	if !seriesName.MatchString(name) {
-		return fmt.Errorf("vm: %q is no kernel series like 6.1 (catalogue: %s) and no file", name, strings.Join(Catalogue(), ", "))
+		return fmt.Errorf("vm: %q is no kernel series like 6.1, 6.1-full or 6.12-rt (catalogue: %s) and no file", name, strings.Join(Catalogue(), ", "))
 	}
 	return nil
 }

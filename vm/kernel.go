@@ -63,7 +63,7 @@ type FetchOptions struct {
 	Log    func(string) // told before anything slow
 }
 
-// Fetch returns the kernel of a series ("6.1"): the cached one, or the newest
+// Fetch returns the kernel of a series ("6.1", see [CheckSeries]): the cached one, or the newest
 // that the Debian archive in apt's configuration has, whose signatures apt
 // checks. The system's package state is not touched and no root is needed.
 //
@@ -177,6 +177,7 @@ func (c *Cache) fetchFrom(ctx context.Context, name, suite, arch string, say fun
 	if err != nil {
 		return nil, err
 	}
+	series, flavour := flavourOf(name)
 	var best *debPackage
 	for i, p := range images {
 		if best == nil || later(p.Version, best.Version) {
@@ -184,10 +185,10 @@ func (c *Cache) fetchFrom(ctx context.Context, name, suite, arch string, say fun
 		}
 	}
 	if best == nil {
-		return nil, fmt.Errorf("suite %s has no linux-image-%s*-cloud-%s", suite, name, arch)
+		return nil, fmt.Errorf("suite %s has no linux-image-%s*%s-%s", suite, series, flavours[flavour], arch)
 	}
 	version, _ := imageName(best.Name, name, arch)
-	release := version + "-cloud-" + arch
+	release := version + flavours[flavour] + "-" + arch
 	set := []debPackage{*best}
 	// From 7.2 on the image package is empty and depends on its parts.
 	var parts []string

@@ -68,6 +68,19 @@ func TestImageName(t *testing.T) {
 			t.Errorf("%s: %q; want %q", name, got, want)
 		}
 	}
+	for name, want := range map[string]string{ // of 7.2-full
+		"linux-image-7.2.12+deb13-amd64":          "7.2.12+deb13",
+		"linux-image-7.2.12+deb13-cloud-amd64":    "",
+		"linux-image-7.2.12+deb13-rt-amd64":       "",
+		"linux-image-7.2.12+deb13-amd64-unsigned": "",
+	} {
+		if got, _ := imageName(name, "7.2-full", "amd64"); got != want {
+			t.Errorf("full, %s: %q; want %q", name, got, want)
+		}
+	}
+	if got, _ := imageName("linux-image-7.2.12+deb13-rt-amd64", "7.2-rt", "amd64"); got != "7.2.12+deb13" {
+		t.Errorf("rt: %q", got)
+	}
 	if !later("6.12.117-1", "6.12.95-1") || later("5.10.223-1", "5.10.223-1") || !later("7.3.4-1~bpo13+1", "7.3.4-1") {
 		t.Error("versions are compared wrongly")
 	}

@@ -23,7 +23,7 @@ type vmCmd struct {
 
 // kernelFlags say which kernel a guest runs, and on what.
 type kernelFlags struct {
-	Kernel  string        `short:"k" help:"Kernel: a series (5.10, 6.1, 6.12, 7.2, 7.3 or another that the mirror has) or the path of an image." default:"6.12" placeholder:"SERIES|FILE"`
+	Kernel  string        `short:"k" help:"Kernel: a series (5.10, 6.1, 6.12, 7.2, 7.3 or another that the mirror has; 7.2-full with all drivers, 7.2-rt with PREEMPT_RT) or the path of an image." default:"6.12" placeholder:"SERIES|FILE"`
 	Tree    string        `name:"module-dir" help:"Modules of an own image: the directory with modules.builtin." placeholder:"DIR"`
 	Arch    string        `help:"Architecture of the guest: amd64 or arm64." default:"${arch}" enum:"amd64,arm64" placeholder:"ARCH"`
 	CPUs    int           `name:"cpus" help:"Processors of the guest." default:"1" placeholder:"N"`
