@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"golang.org/x/sys/unix"
 )
 
 // MaxSize is the largest config.json that Parse accepts, in bytes.
@@ -50,6 +52,8 @@ var (
 // are listed in Request.Ignored (of two equal ones the last counts), as the
 // specification demands of an engine.
 //
+// The type of a device is taken out of its mode, if it is not strict.
+//
 // A NUL byte in a string, a field in other than its proper case, more than
 // [MaxSize] bytes, and anything behind the document are errors in both modes.
 func Parse(data []byte, strict bool) (*Request, error) {
@@ -69,7 +73,22 @@ func Parse(data []byte, strict bool) (*Request, error) {
 		}
 		return nil, &ParseError{Err: err}
 	}
+	if !strict {
+		req.permissionsOnly()
+	}
 	return req, nil
+}
+
+// permissionsOnly takes the type, where it is the device's own, out of the modes
+// of devices: podman --privileged writes them as stat(2) has them.
+func (r *Request) permissionsOnly() {
+	types := map[string]uint32{"c": unix.S_IFCHR, "u": unix.S_IFCHR, "b": unix.S_IFBLK, "p": unix.S_IFIFO}
+	devices := r.Linux().Devices
+	for i := range devices {
+		if m := devices[i].FileMode; m != nil && uint32(*m)&unix.S_IFMT == types[devices[i].Type] {
+			*m &^= unix.S_IFMT
+		}
+	}
 }
 
 // Read is Parse of a stream.

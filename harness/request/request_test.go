@@ -285,3 +285,35 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// podman --privileged gives devices the mode that stat(2) has; a wrong type is a
+// mistake.
+func TestParse_ModeWithType(t *testing.T) {
+	const text = `{"process":{"args":["x"]},"root":{"path":"/r"},"linux":{"namespaces":[{"type":"mount"}],"devices":[{"path":"/dev/a","type":"%s","major":1,"minor":3,"fileMode":%d}]}}`
+	for _, row := range []struct {
+		kind   string
+		mode   uint32
+		strict bool
+		fine   bool
+	}{
+		{"c", 0o20644, false, true},
+		{"b", 0o60660, false, true},
+		{"c", 0o644, false, true},
+		{"c", 0o644, true, true},
+		{"c", 0o60644, false, false},
+		{"b", 0o20644, false, false},
+		{"c", 0o20644, true, false},
+		{"c", 0o120644, false, false},
+	} {
+		q, err := Parse(fmt.Appendf(nil, text, row.kind, row.mode), row.strict)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := q.Validate(); (err == nil) != row.fine {
+			t.Errorf("%+v: %v", row, err)
+		}
+		if m := uint32(*q.Spec.Linux.Devices[0].FileMode); row.fine && m != row.mode&0o7777 {
+			t.Errorf("%+v: %#o", row, m)
+		}
+	}
+}
