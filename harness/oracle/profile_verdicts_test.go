@@ -12,6 +12,8 @@ func TestProfile(t *testing.T) {
 		term   = `{"process":{"terminal":true}}`
 		caps   = `{"process":{"noNewPrivileges":true,"capabilities":{"bounding":["CAP_KILL"]}}}`
 		cannot = `{"Profile":{"Name":"x","NoBounding":true}}`
+		own    = `{"Profile":{"Name":"x","AlwaysFilters":true}}`
+		filter = `[{"instructions":[{"code":6,"jt":0,"jf":0,"k":5}]}]`
 		init   = `{"Profile":{"Name":"x","Init":true}}`
 	)
 	judge(t, map[string]launch{
@@ -149,6 +151,26 @@ func TestProfile(t *testing.T) {
 			implied capabilities.permitted: 3 equal, 7 leaked`},
 		"always without new privileges, asked for": {ask: `{"process":{"noNewPrivileges":true}}`, feat: `{"Profile":{"Name":"x","AlwaysNoNewPrivs":true}}`, lines: `
 			requested privilege.no_new_privs: true equal, false ignored`},
+		"filters of its own": {feat: own, seen: `{"seccomp":{"mode":2,"filter_count":1}}`, lines: `
+			kept seccomp.mode: 2 equal (filters of its own), 1 stronger (nobody asked for it)
+			kept seccomp.filter_count: 0 equal, 1 equal, 2 equal
+			kept seccomp.filters: ` + filter + ` equal, [] equal`},
+		"filters of its own, which are none": {feat: own, seen: `{"seccomp":{"mode":2}}`, lines: `
+			kept seccomp.mode: 2 stronger (nobody asked for it)
+			kept seccomp.filters: ` + filter + ` stronger (nobody asked for it)`},
+		"filters of its own, which do nothing": {feat: own, seen: `{"seccomp":{"filter_count":1}}`, lines: `
+			kept seccomp.filter_count: 1 stronger (nobody asked for it)
+			kept seccomp.filters: ` + filter + ` stronger`},
+		"filters of its own, on top of what was not read": {feat: own, caller: `{"seccomp":{"filter_count":{"unreadable":"x"}}}`, seen: `{"seccomp":{"filter_count":1}}`, lines: `
+			kept seccomp.mode: 2 stronger`},
+		"filters of its own, which were not counted": {feat: own, seen: `{"seccomp":{"mode":2,"filter_count":{"unreadable":"x"}}}`, lines: `
+			kept seccomp.filters: ` + filter + ` stronger`},
+		"filters of its own, unread mode": {feat: own, seen: `{"seccomp":{"mode":{"unreadable":"x"},"filter_count":1}}`, lines: `
+			kept seccomp.filter_count: 1 stronger`},
+		"filters of its own, and of the request": {
+			ask: `{"linux":{"seccomp":{"defaultAction":"SCMP_ACT_ALLOW"}}}`, feat: own, seen: `{"seccomp":{"mode":2}}`, lines: `
+			requested seccomp.filter_count: 1 equal, 2 stronger`,
+		},
 		"one more user namespace": {ask: user, feat: nested, seen: deep, lines: `
 			requested namespaces.user: {"inode":5,"level":1} equal, {"inode":5,"level":2} equal (one more user namespace), {"inode":5,"level":3} weaker (not just below), {"inode":5,"level":0} weaker (not just below), {"inode":4026531837} ignored, {"inode":4026531837,"level":2} ignored
 			implied user_namespace.parent: 4026531837 equal, 77 equal

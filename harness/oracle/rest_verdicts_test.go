@@ -600,6 +600,11 @@ func TestExec(t *testing.T) {
 			requested exec.exe: {"dev":5,"ino":8} equal, {"dev":1,"ino":99} ignored, {"dev":5,"ino":9} weaker
 			requested exec.exe_nlink: 1 equal, 0 ignored
 			implied exec.comm: "9" unobservable (the file's name)`},
+		"a name that leads out of the root": {
+			ask: `{"hostname":"box","linux":{"namespaces":[{"type":"uts"}]}}`, facts: `{"Exe":{"dev":0,"ino":0}}`, lines: `
+			implied exec.exe: {"dev":5,"ino":8} leaked (no file of the root), {"dev":1,"ino":99} leaked (no file of the root)
+			requested uts.hostname: "other" weaker`,
+		},
 		"the launch does not tell": {facts: `{"Exe":{"unreadable":"x"},"ExeNlink":{"unreadable":"y"}}`, lines: `
 			implied exec.exe: {"dev":5,"ino":8} unobservable (x)
 			implied exec.exe_nlink: 1 unobservable (y)`},
