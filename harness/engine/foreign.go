@@ -244,6 +244,9 @@ func isEmpty(v any) bool {
 	return ok && len(m) == 0
 }
 
+// heads are members without which the rest of their object means nothing.
+var heads = []string{"process.ioPriority.class", "process.scheduler.policy"}
+
 // leftover lists what is still asked for.
 func leftover(req *request.Request) []place {
 	doc, err := document(req)
@@ -314,6 +317,11 @@ func without(req, rest *request.Request, parts []place) (*request.Request, error
 		}
 		if m[last] = list; len(list) == 0 {
 			delete(m, last)
+		}
+	}
+	for _, p := range parts {
+		if n := len(p) - 1; slices.Contains(heads, p.String()) {
+			delete(doc.parent(p[:n]), p[n-1])
 		}
 	}
 	for _, p := range parts { // an object of which nothing is left asks for nothing

@@ -158,6 +158,27 @@ func TestForeign_LeavesWhatItCanSay(t *testing.T) {
 	}
 }
 
+// Of what is left out in part, what asks for nothing is left out as well: a
+// priority of 0 means nothing without its class.
+func TestForeign_LeavesNoHalves(t *testing.T) {
+	q, err := request.Parse([]byte(`{"process":{"args":["/bin/true"],"ioPriority":{"class":"IOPRIO_CLASS_BE","priority":0},"scheduler":{"policy":"SCHED_BATCH"}},
+		"linux":{"namespaces":[{"type":"mount"}]},"holdshort":{"keepIDs":true}}`), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd, err := bwrap.Command(q, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Close()
+	if err := cmd.Request.Validate(); err != nil {
+		t.Error(err)
+	}
+	if p := cmd.Request.Process(); p.IOPriority != nil || p.Scheduler != nil {
+		t.Errorf("left are %v, %v", p.IOPriority, p.Scheduler)
+	}
+}
+
 // A bundle is run as it is; of a request without one a bundle is made, with
 // paths that mean the same.
 func TestForeign_Bundle(t *testing.T) {
