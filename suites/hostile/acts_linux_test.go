@@ -87,6 +87,7 @@ var acts = map[string]func(*play) error{
 		var all []*exec.Cmd
 		for range p.N {
 			c := exec.Command("/bin/true")
+			c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
 			c.Env = []string{}
 			if err := c.Start(); err != nil {
 				break // no more are to be had: all the better
