@@ -15,6 +15,7 @@ import (
 type machine struct {
 	names *strings.Replacer
 	dir   mount    // the one that the campaign's directory is on
+	below string   // path of the campaign's directory from that file system's root, if that is not /
 	dev   []string // options with which /dev is mounted
 }
 
@@ -22,6 +23,9 @@ func newMachine(m *fuzz.Machine) *machine {
 	out := &machine{names: names(m)}
 	dir, _ := filepath.EvalSymlinks(m.Dir)
 	out.dir = mountOf(line("/proc/self/mountinfo"), dir)
+	if out.dir.point != "/" {
+		out.below = strings.TrimPrefix(dir, out.dir.point)
+	}
 	if at := mountOf(line("/proc/self/mountinfo"), "/dev/null"); at.fs == "devtmpfs" {
 		out.dev = at.options
 	}
@@ -67,7 +71,7 @@ func (m *machine) value(name string, b []byte) []byte {
 	}
 	if list, ok := v.([]any); ok && strings.HasPrefix(name, "holdshort.network.neighbours") {
 		v = slices.DeleteFunc(list, func(x any) bool { s, _ := x.(string); return strings.HasPrefix(s, "ff0") })
-	} else if !m.mounts(v) {
+	} else if !m.mounts(name, v) {
 		return b
 	}
 	out, err := json.Marshal(v)
@@ -78,25 +82,29 @@ func (m *machine) value(name string, b []byte) []byte {
 }
 
 // mounts reports whether it changed something.
-func (m *machine) mounts(v any) (changed bool) {
+func (m *machine) mounts(name string, v any) (changed bool) {
 	switch v := v.(type) {
 	case []any:
 		for _, x := range v {
-			changed = m.mounts(x) || changed
+			changed = m.mounts(name, x) || changed
 		}
 	case map[string]any:
 		for _, x := range v {
-			changed = m.mounts(x) || changed
+			changed = m.mounts(name, x) || changed
 		}
 		fs, _ := v["type"].(string)
-		source, told := v["source"].(string) // not of every mount
+		source, told := v["source"].(string)
+		ours := told && source == m.dir.source || !told && strings.HasPrefix(name, "linux.readonlyPaths") // whose evidence has no source
 		var drop []string
 		switch {
 		case fs == "":
 			return changed
-		case fs == m.dir.fs && (!told || source == m.dir.source):
+		case fs == m.dir.fs && ours:
 			drop = slices.Concat(m.dir.options, []string{"relatime"}) // rootfs has it not, other file systems do
 			v["type"] = "DIR's"
+			if root, ok := v["root"].(string); ok && m.below != "" && strings.HasPrefix(root, m.below) {
+				v["root"] = "DIR" + strings.TrimPrefix(root, m.below)
+			}
 		case fs == "devtmpfs":
 			drop = m.dev
 		default:

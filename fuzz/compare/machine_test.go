@@ -40,10 +40,10 @@ func TestMachineValues(t *testing.T) {
 			"mounts[0]", `{"options":"rw,relatime","source":"/dev/vda","type":"ext4"}`, `{"options":"ro","source":"rootfs","type":"rootfs"}`, false,
 		},
 		"another directory": {
-			"mounts[0]", `{"options":"rw","root":"DIR/a","type":"ext4"}`, `{"options":"rw","root":"DIR/b","type":"rootfs"}`, false,
+			"mounts[0]", `{"options":"rw","root":"DIR/a","source":"/dev/vda","type":"ext4"}`, `{"options":"rw","root":"DIR/b","source":"rootfs","type":"rootfs"}`, false,
 		},
 		"masked":             {"linux.maskedPaths[0]", `{"options":"rw,relatime","type":"devtmpfs"}`, `{"options":"rw,nosuid,relatime","type":"devtmpfs"}`, true},
-		"below another":      {"mounts[0]", `{"/a":{"options":"ro,relatime","type":"ext4"}}`, `{"/a":{"options":"ro","type":"rootfs"}}`, true},
+		"below another":      {"mounts[0]", `{"/a":{"options":"ro,relatime","source":"/dev/vda","type":"ext4"}}`, `{"/a":{"options":"ro","source":"rootfs","type":"rootfs"}}`, true},
 		"tmpfs is asked for": {"mounts[0]", `{"options":"rw,relatime","source":"a","type":"tmpfs"}`, `{"options":"rw","source":"a","type":"tmpfs"}`, false},
 		"tmpfs of its own":   {"mounts[0]", `{"options":"rw","source":"a","type":"tmpfs"}`, `{"options":"rw","source":"temp","type":"tmpfs"}`, false},
 		"multicast":          {"holdshort.network.neighbours[0]", `["198.18.0.1 02:00:00:00:00:01"]`, `["198.18.0.1 02:00:00:00:00:01","ff02::16 33:33:00:00:00:16"]`, true},
@@ -51,6 +51,16 @@ func TestMachineValues(t *testing.T) {
 	} {
 		a, b := string(host.value(c.field, []byte(c.a))), string(guest.value(c.field, []byte(c.b)))
 		if of := string(tmp.value(c.field, []byte(`{"options":"ro,nosuid","source":"temp","type":"tmpfs"}`))); !strings.Contains(of, `"ro"`) || !strings.Contains(of, "DIR") {
+			t.Error(of)
+		}
+		if of := string(tmp.value("linux.maskedPaths[0]", []byte(`{"options":"ro","type":"tmpfs"}`))); strings.Contains(of, "DIR") {
+			t.Error(of)
+		}
+		tmp.below = "/x"
+		if of := string(tmp.value("mounts[0]", []byte(`{"options":"ro","root":"/x/share","source":"temp","type":"tmpfs"}`))); !strings.Contains(of, `"DIR/share"`) {
+			t.Error(of)
+		}
+		if of := string(tmp.value("linux.readonlyPaths[0]", []byte(`{"on":"DIR/a","options":"ro","type":"tmpfs"}`))); !strings.Contains(of, "DIR's") {
 			t.Error(of)
 		}
 		if (a == b) != c.equal {
