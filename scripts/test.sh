@@ -9,4 +9,5 @@ for arg in "$@"; do
 done
 [ ${#packages[@]} -gt 0 ] || packages=(./...)
 # One package at a time: several of them count what the whole machine has (processes, cgroups, mounts).
-exec go run ./scripts/testreport -p=1 -count=1 -timeout=15m "${flags[@]}" "${packages[@]}"
+# Whoever runs this may ignore signals, as nohup(1) does, and every workload would be found to inherit that.
+exec env --default-signal go run ./scripts/testreport -p=1 -count=1 -timeout=15m "${flags[@]}" "${packages[@]}"
