@@ -410,6 +410,7 @@ func (c *Campaign) deflake(index uint64, a fuzz.Assignment, try func() *Verdict)
 				return nil, v, true
 			}
 			clean++
+			last = v
 		case !v.Judged:
 			unseen++
 			lost = append(lost, v.Keys...)
@@ -426,7 +427,7 @@ func (c *Campaign) deflake(index uint64, a fuzz.Assignment, try func() *Verdict)
 	}
 	if len(order) == 0 {
 		if clean >= enough {
-			return nil, nil, true // evidence was lost, and then it was not
+			return nil, last, true // evidence was lost, and then it was not
 		}
 		in := incident()
 		in.Class, in.Key, in.Hits = Unknown, "unknown", unseen

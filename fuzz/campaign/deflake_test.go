@@ -7,6 +7,7 @@ import (
 
 	"github.com/holdshort/holdshort/fuzz"
 	"github.com/holdshort/holdshort/harness/request"
+	"github.com/holdshort/holdshort/probes/posture"
 )
 
 // say reads what launches came to: c is clean, l is lost, a and b are findings, A is
@@ -79,6 +80,30 @@ func TestThreeOfFive(t *testing.T) {
 		}
 		if got != want || n != len(runs) {
 			t.Errorf("%s: %s after %d runs; want %s", runs, got, n, want)
+		}
+	}
+}
+
+// A case whose evidence was lost at first is one like any other once it was seen:
+// its state counts and oracles look at it, or two runs of a campaign would differ.
+func TestCleanAtLast(t *testing.T) {
+	md := small(t)
+	for _, runs := range []string{"c", "lccc"} {
+		n := 0
+		c := &Campaign{
+			Info: Info{Model: md.Hash(), Seed: 1, Strength: 1, Oracles: "test/1"}, Model: md, N: 1,
+			Launch: func(context.Context, fuzz.Assignment, *request.Request) *Verdict {
+				v := say(runs)(n)
+				v.Seen = &posture.Posture{}
+				n++
+				return v
+			},
+			Signature: func(*posture.Posture) map[string]string { return map[string]string{"state": "one"} },
+			Oracles:   []Oracle{{Name: "test", Share: 1, Check: func(context.Context, *request.Request, uint64, *Verdict) ([]string, bool) { return nil, true }}},
+		}
+		o := run(t, c).Outcomes()[0]
+		if len(o.Signatures()) != 1 || o.Checked("test") != 1 {
+			t.Errorf("%s: %d states, %d cases checked", runs, len(o.Signatures()), o.Checked("test"))
 		}
 	}
 }
