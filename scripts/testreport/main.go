@@ -15,11 +15,21 @@ import (
 	"os/exec"
 	"os/signal"
 	"strconv"
+
+	"github.com/holdshort/holdshort/scripts/testreport/internal/sys"
 )
 
 func main() {
 	// An interrupt reaches go test as well; stay to report what it did.
 	signal.Ignore(os.Interrupt)
+	// posix_spawn of glibc, with which make starts us, leaves its own two signals
+	// ignored (sysdeps/unix/sysv/linux/spawni.c), and every workload would be found
+	// to inherit that.
+	for _, n := range []int{32, 33} {
+		if err := sys.DefaultSignal(n); err != nil {
+			fmt.Fprintf(os.Stderr, "testreport: signal %d: %v\n", n, err)
+		}
+	}
 	cmd := exec.Command("go", append([]string{"test", "-json"}, os.Args[1:]...)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()

@@ -36,6 +36,7 @@ func supervisorRows() []Row {
 				"process.session": oracle.Ignored, "process.process_group": oracle.Ignored, "process.session_leader": oracle.Ignored,
 				"sched.autogroup": oracle.Inherited,
 			},
+			May: Finds{"sched.autogroup_nice": oracle.Inherited}, // if the caller's has one
 			Ask: func(s *Scene) { s.Join(); s.Request.Ext.Session = true },
 			Do:  session,
 		},
