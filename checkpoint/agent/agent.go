@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -160,9 +161,20 @@ func (a *Agent) exec(exe *os.File) error {
 	for _, f := range files {
 		attr.Files = append(attr.Files, f.Fd())
 	}
+	// The child of ForkExec moves what is in its way to the numbers after the
+	// highest of these, before it executes the image: the image's number must lie
+	// beyond, or something else is executed, with EACCES. It did not with more
+	// than a hundred descriptors open.
+	highest := slices.Max(attr.Files)
+	image, err := unix.FcntlInt(exe.Fd(), unix.F_DUPFD_CLOEXEC, int(highest)+len(files)+2)
+	if err != nil {
+		a.file.Close()
+		return fmt.Errorf("start agent: %w", err)
+	}
+	defer unix.Close(image)
 	// Not os.StartProcess, which starts one more process, once, to find out
 	// whether pidfds work. They do, since Linux 5.4.
-	a.pid, err = syscall.ForkExec(fmt.Sprintf("/proc/self/fd/%d", exe.Fd()), []string{"holdshort-agent"}, attr)
+	a.pid, err = syscall.ForkExec(fmt.Sprintf("/proc/self/fd/%d", image), []string{"holdshort-agent"}, attr)
 	runtime.KeepAlive(files)
 	if err != nil {
 		a.file.Close()

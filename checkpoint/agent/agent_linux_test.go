@@ -154,3 +154,50 @@ func BenchmarkLaunch(b *testing.B) {
 		<-evs
 	}
 }
+
+// An agent starts whatever numbers its descriptors get, while others open and
+// close theirs: about that of its image here.
+func TestStart_ManyDescriptors(t *testing.T) {
+	var open []int
+	one := func() int {
+		fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Error(err)
+		}
+		return fd
+	}
+	for len(open) == 0 || open[len(open)-1] < 110 {
+		open = append(open, one())
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		var some []int
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				for _, fd := range append(some, open...) {
+					unix.Close(fd)
+				}
+				return
+			default:
+			}
+			if n%32 < 16 {
+				some = append(some, one())
+			} else {
+				unix.Close(some[0])
+				some = some[1:]
+			}
+		}
+	}()
+	for range 300 {
+		a, err := Start(t.Context())
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		a.Close()
+	}
+	close(stop)
+	<-stopped
+}
