@@ -46,6 +46,10 @@ func entry(t *testing.T, r *Runner, change func(*checkpoint.Config)) *checkpoint
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.Kill(); _, _ = w.Wait(bg) })
+	// Its execve changes the capabilities, and ends after Start.
+	if !sleeps(w.HostPID()) {
+		t.Fatal("the target does not sleep")
+	}
 	return w
 }
 
